@@ -1,1 +1,28 @@
-//! Stub.
+//! Keys, signatures, seals, identities and rooms: everything of the protocol that needs cryptography.
+//!
+//! The types of `posthouse-spec` say what travels; this crate says what holds. What it has checked it returns as
+//! another type ([`Verified`], [`Account`], [`KnownAccount`], [`room::Observer`]), so that nobody takes a claim for a
+//! fact.
+//!
+//! The story, bottom up: [`secret`] holds private keys and the recovery code; [`sign`] checks and makes signed
+//! containers; [`hash`] names things; [`seal`] encrypts to one device; [`identity`] turns an account's chain of events
+//! into an account; [`manifest`] follows a relay's chain of manifests; [`room`] is MLS: the observer's side, which every
+//! relay runs and which can decrypt nothing, and behind the feature `member` the side that can.
+
+pub mod hash;
+pub mod identity;
+pub mod manifest;
+pub mod room;
+pub mod seal;
+pub mod secret;
+pub mod sign;
+
+pub use hash::{
+    account_id, commit_hash, envelope_id, event_hash, key_hash, key_package_hash, manifest_hash, message_id,
+    sha256,
+};
+pub use identity::{Account, IdentityError, KnownAccount, safety_number, verify_record};
+pub use manifest::{ManifestFault, follow, lineage};
+pub use seal::{SealError, open, seal_to};
+pub use secret::{BadRecoveryCode, RecoveryCode, SealSecret, SigningKey};
+pub use sign::{Verified, VerifyError, verify, verify_any, verify_raw};

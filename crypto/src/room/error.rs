@@ -1,0 +1,101 @@
+//! What can be wrong with something of a room.
+
+use posthouse_spec::policy::PolicyRule;
+use posthouse_spec::{Epoch, Malformed, RoomId};
+
+use super::credential::LeafClaimFault;
+use crate::sign::VerifyError;
+
+/// Why something of a room is refused or fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    /// The bytes are no MLS message of the kind that was expected.
+    #[error("malformed: these bytes are not {expected}")]
+    Malformed {
+        /// What they ought to be.
+        expected: &'static str,
+    },
+    /// Larger than the protocol admits.
+    #[error("too-large: {what} of {len} bytes, the limit is {limit}")]
+    TooLarge {
+        /// What was measured.
+        what: &'static str,
+        /// Its length, bytes.
+        len: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// A ciphersuite that rooms do not use.
+    #[error("unknown-suite: ciphersuite {0:#06x} is not one that rooms use")]
+    UnknownSuite(u16),
+    /// The group id is not 32 bytes.
+    #[error("bad-room-id: an MLS group id of this protocol has 32 bytes")]
+    BadRoomId,
+    /// The room's agreed context is missing or malformed.
+    #[error("bad-context: the room context extension is absent or malformed: {0}")]
+    BadContext(Malformed),
+    /// The group does not require of its members what this protocol needs.
+    #[error("bad-requirements: the group's required capabilities are not those of this protocol")]
+    BadRequirements,
+    /// A leaf's claim does not hold.
+    #[error("leaf-claim: {0}")]
+    LeafClaim(#[from] LeafClaimFault),
+    /// The room's policy forbids it.
+    #[error("policy: {0}")]
+    Policy(PolicyRule),
+    /// Of another epoch than the room's.
+    #[error("wrong-epoch: the room is in epoch {ours}, this belongs to epoch {theirs}")]
+    WrongEpoch {
+        /// The room's epoch here.
+        ours: Epoch,
+        /// The epoch of what was handed in.
+        theirs: Epoch,
+    },
+    /// Of another room.
+    #[error("wrong-room: this belongs to room {theirs:?}, not to {ours:?}")]
+    WrongRoom {
+        /// The room that it was handed to.
+        ours: RoomId,
+        /// The room that it names.
+        theirs: RoomId,
+    },
+    /// No state of this room is kept here.
+    #[error("unknown-room: no keys of room {0:?} are kept here")]
+    UnknownRoom(RoomId),
+    /// Two parties that ought to see the same tree do not.
+    #[error("disagreement: the group info's {0} is not the one that the commits lead to")]
+    Disagreement(&'static str),
+    /// The decision does not hold, or is for something else.
+    #[error("decision: {0}")]
+    Decision(&'static str),
+    /// The decision's signature does not hold.
+    #[error("decision: {0}")]
+    DecisionSignature(VerifyError),
+    /// No key package of this device is named in the Welcome, or its private part is gone.
+    #[error("no-key-package: the Welcome is for no key package whose private part is kept here")]
+    NoKeyPackage,
+    /// A commit of one's own is waiting for its decision.
+    #[error("pending-commit: a commit of this device waits for its decision; merge or drop it first")]
+    PendingCommit,
+    /// No commit of one's own is waiting.
+    #[error("no-pending-commit: this device has made no commit that waits for a decision")]
+    NoPendingCommit,
+    /// This device is no longer in the room.
+    #[error("not-a-member: this device is no longer in the room")]
+    NotMember,
+    /// The content's padding is wrong.
+    #[error("bad-content: {0}")]
+    BadContent(Malformed),
+    /// The message was opened before, its epoch's secrets are gone, or it was altered.
+    #[error("does-not-open: the message was opened before, is of a forgotten epoch, or was altered ({0})")]
+    DoesNotOpen(String),
+    /// The operating system gives no randomness.
+    #[error("no-randomness: the operating system gives no randomness")]
+    NoRandomness,
+    /// The kept state is damaged, or was written by another version.
+    #[error("bad-state: the kept state of the room cannot be read: {0}")]
+    BadState(String),
+    /// MLS refuses it for another reason.
+    #[error("mls: {0}")]
+    Mls(String),
+}

@@ -1,0 +1,1 @@
+//! Ciphersuites and capabilities.
