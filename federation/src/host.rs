@@ -1,0 +1,175 @@
+//! What the relay brings: its outbox, its inbox, its answers, and the manifests that it has pinned.
+//!
+//! The traits are cut by role. Everything that a method says it has written is durable when the method returns, because
+//! the federation acknowledges on the strength of it.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use posthouse_crypto::Verified;
+use posthouse_spec::envelope::{Envelope, LaneClass};
+use posthouse_spec::limits::MAX_ENVELOPE;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::deliver::RefusedItem;
+use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
+use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
+
+/// The largest item that a lane carries, bytes: an envelope of one item, without the envelope's own fields and
+/// signature. An outbox refuses a larger one when it is put in.
+pub const MAX_LANE_ITEM: usize = MAX_ENVELOPE - 4096;
+
+/// One outgoing lane, whatever its incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId {
+    /// The destination.
+    pub peer: Domain,
+    /// What the lane carries.
+    pub class: LaneClass,
+}
+
+impl std::fmt::Display for LaneId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} lane to {}", self.class, self.peer)
+    }
+}
+
+/// One item that waits in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundItem {
+    /// Its position.
+    pub seq: LaneSeq,
+    /// The encoded [`Item`](posthouse_spec::envelope::Item).
+    pub bytes: Bytes,
+}
+
+/// Where an outgoing lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneState {
+    /// The lane's life.
+    pub incarnation: Incarnation,
+    /// The oldest item that is still kept; equal to `next` when nothing waits.
+    pub oldest: LaneSeq,
+    /// The position that the next item will get.
+    pub next: LaneSeq,
+}
+
+impl LaneState {
+    /// How many items wait.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.next.0.saturating_sub(self.oldest.0)
+    }
+}
+
+/// The relay failed inside: its store is gone or full. The federation tries again later.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct HostError(String);
+
+impl HostError {
+    /// Wraps what went wrong, in words.
+    #[must_use]
+    pub fn new(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+/// The durable queues to other relays.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The lanes on which anything waits.
+    async fn lanes(&self) -> Result<Vec<LaneId>, HostError>;
+
+    /// The relays to greet at start: all with which this one shares a room or a lane.
+    async fn neighbours(&self) -> Result<Vec<Domain>, HostError>;
+
+    /// Where one lane stands. A lane that was never used has nothing waiting, and an incarnation all the same.
+    async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError>;
+
+    /// The items from `from` on, consecutive, at most `max_items` of at most `max_bytes` together; one item at least
+    /// if there is any, even when it alone is larger than `max_bytes`.
+    async fn items(
+        &self,
+        lane: &LaneId,
+        from: LaneSeq,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutboundItem>, HostError>;
+
+    /// Everything below `next` of that incarnation is durable at the destination, or refused there for good: it may
+    /// go from the outbox, and what was refused is told to its senders. The same news may come twice.
+    async fn acknowledged(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+        next: LaneSeq,
+        refused: Vec<RefusedItem>,
+    ) -> Result<(), HostError>;
+}
+
+/// What the inbox has made of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The lane's cursor now.
+    pub next: LaneSeq,
+    /// The items that were not delivered, and why.
+    pub refused: Vec<RefusedItem>,
+}
+
+/// Why an envelope was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The relay failed inside; the origin is told to come back later.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The first item lies ahead of the cursor.
+    #[error("the lane's cursor stands at {expected}")]
+    Gap {
+        /// The position that the cursor expects.
+        expected: LaneSeq,
+    },
+    /// The origin broke another rule.
+    #[error("{0}: {1}")]
+    Rule(PeerRule, String),
+}
+
+/// The durable inbox: one cursor for each (origin, class, incarnation), in the same transaction as the items.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// The position that is expected next; 1 for a lane that was never seen.
+    async fn cursor(
+        &self,
+        origin: &Domain,
+        class: LaneClass,
+        incarnation: Incarnation,
+    ) -> Result<LaneSeq, HostError>;
+
+    /// The cursors of all live lanes from one relay, for `hello`.
+    async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError>;
+
+    /// Takes an envelope: drops what the cursor has passed, stores the rest, and moves the cursor, durably.
+    async fn receive(&self, origin: &Domain, envelope: Verified<Envelope>) -> Result<Received, ReceiveError>;
+}
+
+/// The relay's answers to other relays.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// Account chains and key package claims.
+    async fn keys(&self, from: &Domain, request: KeysRequest) -> KeysResponse;
+
+    /// What a room's hub is asked.
+    async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse;
+}
+
+/// The manifests by which other relays are known, one for each domain, each followed along its chain.
+#[async_trait]
+pub trait Pins: Send + Sync {
+    /// The newest manifest that was pinned for a domain.
+    async fn pinned(&self, domain: &Domain) -> Result<Option<Signed<Manifest>>, HostError>;
+
+    /// Pins a manifest that was checked against the one before it.
+    async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError>;
+}
+
+/// All that the federation needs of the relay.
+pub trait Host: Outbox + Inbox + Service + Pins {}
