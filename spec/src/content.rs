@@ -1,8 +1,8 @@
 //! What people say to each other: MIMI content (draft-ietf-mimi-content, CBOR), padded.
 //!
 //! This version makes and renders text; every other part of the format is read, kept, and shown as what it is, so that
-//! no newer message breaks a room. The message id is SHA-256 over sender URI, room URI and the content with its
-//! random salt, with the first byte replaced by the hash's number: crypto computes it from [`message_id_input`].
+//! no newer message breaks a room. The message id is the number of the hash (SHA-256) and the first 31 bytes of the hash
+//! of [`message_id_input`], which crypto computes.
 
 use crate::cbor::{Cbor, Malformed, Reader, Writer};
 use crate::ids::{AccountId, MessageId, RoomId};
@@ -60,7 +60,7 @@ pub struct MimiContent {
     pub replaces: Option<MessageId>,
     /// A topic within the room, or empty.
     pub topic: Vec<u8>,
-    /// Canonical bytes of the expiry, `[relative, seconds]`, kept for the version that acts on it.
+    /// When it ought to disappear: whether relative to reading it, and in how many seconds (else since 1970).
     pub expires: Option<(bool, u32)>,
     /// The message that this one answers.
     pub in_reply_to: Option<MessageId>,
@@ -112,11 +112,22 @@ impl MimiContent {
     }
 }
 
-/// The bytes whose SHA-256 is the message id: sender URI, room URI, content.
+/// Where the salt stands in every encoded content: behind the heads of the array and of the salt itself.
+const SALT: std::ops::Range<usize> = 2..18;
+
+/// The bytes whose SHA-256 makes the message id (section 3.3 of the draft): sender URI and room URI, each behind its
+/// length in two bytes; the content; and its salt again, so that no hash can be extended to that of a longer message.
 #[must_use]
 pub fn message_id_input(sender: &AccountId, room: &RoomId, content: &[u8]) -> Vec<u8> {
-    let mut input = format!("posthouse:account/{sender}posthouse:room/{room}").into_bytes();
+    let sender = format!("posthouse:account/{sender}");
+    let room = format!("posthouse:room/{room}");
+    let mut input = Vec::with_capacity(sender.len() + room.len() + content.len() + 4 + SALT.len());
+    for uri in [sender, room] {
+        input.extend_from_slice(&(uri.len() as u16).to_be_bytes());
+        input.extend_from_slice(uri.as_bytes());
+    }
     input.extend_from_slice(content);
+    input.extend_from_slice(content.get(SALT).unwrap_or_default());
     input
 }
 

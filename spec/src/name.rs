@@ -71,8 +71,9 @@ fn is_label(label: &str) -> bool {
 impl FromStr for Domain {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        // A name made of digits and dots alone would read as an IPv4 address.
-        let numeric = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        // URL parsers read a name whose last label is a number, such as 10.0.0.1 or 0x7f000001, as an IPv4 address.
+        let last = text.rsplit('.').next().unwrap_or_default();
+        let numeric = last.starts_with(|c: char| c.is_ascii_digit());
         if text.len() > MAX_DOMAIN || numeric || !text.split('.').all(is_label) {
             return Err(BadName::Domain(text.chars().take(MAX_DOMAIN).collect()));
         }
@@ -83,8 +84,7 @@ impl FromStr for Domain {
 impl FromStr for AliasName {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let allowed =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
         if text.is_empty() || text.len() > MAX_ALIAS_NAME || !text.bytes().all(allowed) {
             return Err(BadName::Name(text.chars().take(MAX_ALIAS_NAME).collect()));
         }

@@ -2,10 +2,10 @@
 //!
 //! It sees the old epoch and the commit, and nothing else (no clock, no later knowledge), so that all who judge agree.
 
+use crate::codes;
 use crate::ids::{AccountId, DeviceId};
 use crate::name::Domain;
 use crate::room::{Role, RoomContext, RoomKind, Suite};
-use crate::codes;
 
 /// One leaf of a room's tree.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,11 +107,7 @@ pub fn evaluate(
 ///
 /// # Errors
 /// The first rule that it breaks.
-pub fn evaluate_founding(
-    suite: Suite,
-    context: &RoomContext,
-    members: &[Member],
-) -> Result<(), PolicyRule> {
+pub fn evaluate_founding(suite: Suite, context: &RoomContext, members: &[Member]) -> Result<(), PolicyRule> {
     valid_ordering(context)?;
     resulting(suite, context, members.iter().collect())
 }
@@ -129,7 +125,8 @@ fn leaf_identities(change: &Change) -> Result<(), PolicyRule> {
 
 fn external(members: &[Member], change: &Change, new: &Member) -> Result<(), PolicyRule> {
     let own_leaf = |m: &Member| m.device == new.device && m.account == new.account;
-    let known = members.iter().any(|m| m.account == new.account);
+    // A rejoin takes a leaf's place: otherwise whoever holds a group info could add a device of their own making.
+    let known = members.iter().any(own_leaf);
     let only_rejoins = change.adds.is_empty()
         && change.context.is_none()
         && change.removes.len() <= 1

@@ -104,6 +104,7 @@ record! {
 
 choice! {
     /// One item of a mailbox.
+    #[expect(clippy::large_enum_variant, reason = "one lives at a time, and most of it is on the heap anyway")]
     pub enum Delivery {
         /// A message.
         1 => Message(MessageDelivery),

@@ -23,6 +23,7 @@ record! {
 
 choice! {
     /// What is asked.
+    #[expect(clippy::large_enum_variant, reason = "one lives at a time, and most of it is on the heap anyway")]
     pub enum KeysRequest {
         /// Who is behind a name at this relay?
         1 => Alias(AliasName),

@@ -33,6 +33,7 @@ record! {
 
 choice! {
     /// What is asked of the hub. A relay answers only for rooms in which the asking relay takes part.
+    #[expect(clippy::large_enum_variant, reason = "one lives at a time, and most of it is on the heap anyway")]
     pub enum RoomRequest {
         /// Decide this commit.
         1 => Commit(CommitUpload),
