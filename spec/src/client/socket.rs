@@ -77,6 +77,8 @@ record! {
         4 => acked: MailboxSeq,
         /// The relay's clock.
         5 => now: Millis,
+        /// The last position in the device's mailbox now, 0 for none: a device that holds it has caught up.
+        6 => head: MailboxSeq,
     }
 }
 
