@@ -26,6 +26,8 @@ labels! {
     KEY_CLAIM = "posthouse/key-claim/1";
     /// The upload of a commit: the device's word for the whole commit.
     COMMIT_UPLOAD = "posthouse/commit-upload/1";
+    /// A device's word that it rejoins a room, in the authenticated data of its external commit.
+    REJOIN = "posthouse/rejoin/1";
     /// A hub's decision, signed by its ordering key.
     DECISION = "posthouse/decision/1";
     /// A relay's manifest, signed by its root key.

@@ -5,7 +5,7 @@
 
 use crate::account::Invited;
 use crate::cbor::{List, Octets};
-use crate::ids::{AccountId, Ballot, CommitHash, Epoch, Lineage, ManifestSeq, RoomId};
+use crate::ids::{AccountId, Ballot, CommitHash, Epoch, Lineage, ManifestSeq, PublicKey, RoomId};
 use crate::limits::{MAX_ACCEPTORS, MAX_EVENT, MAX_HANDSHAKE, MAX_LEAVES, MAX_LEAVES_PQ, MAX_ROLES};
 use crate::name::Domain;
 use crate::sign1::{Payload, Signed};
@@ -194,6 +194,24 @@ record! {
 
 impl Payload for CommitClaim {
     const LABEL: &'static str = crate::labels::COMMIT_UPLOAD;
+    const LIMIT: usize = MAX_EVENT;
+}
+
+record! {
+    /// A device's word that it rejoins a room that it can no longer follow, signed by the device key. It stands in the
+    /// authenticated data of the external commit, so that a stolen leaf key alone brings nobody in.
+    pub struct RejoinClaim {
+        /// The room.
+        1 => room: RoomId,
+        /// The epoch that the commit would end: the word is worth nothing in any other.
+        2 => epoch: Epoch,
+        /// The signature key of the new leaf.
+        3 => leaf_key: PublicKey,
+    }
+}
+
+impl Payload for RejoinClaim {
+    const LABEL: &'static str = crate::labels::REJOIN;
     const LIMIT: usize = MAX_EVENT;
 }
 
