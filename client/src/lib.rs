@@ -1,1 +1,21 @@
-//! Stub.
+//! The Posthouse client: an account's device, its encrypted vault, and its conversation with its relay.
+//!
+//! The story, bottom up: a [`Profile`] is a folder; the vault in it is opened with an [`Unlock`] and holds keys, rooms,
+//! messages and whatever waits. A [`Client`] is an open vault. Everything that a person does is first made durable
+//! there and needs no network; [`Client::sync`] carries it to the relay and brings what waits there, and tells what
+//! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
+
+mod client;
+mod error;
+mod event;
+mod model;
+mod profile;
+
+pub use client::{Client, Registered};
+pub use error::{Category, ClientError, VaultError};
+pub use event::{Event, Left, Notice, SyncReport, Until};
+pub use model::{
+    Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
+    SafetyNumber, Sent, Unread, Whoami,
+};
+pub use profile::{Profile, Unlock};
