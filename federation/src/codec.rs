@@ -1,1 +1,357 @@
-//! Frames.
+//! Frames on a stream: an unsigned LEB128 length, as libp2p writes it, and that many bytes of CBOR.
+//!
+//! A length is held against its limit before anything is allocated for it, and a frame's buffer grows only with the
+//! bytes that have really come: so neither a length of a gibibyte nor ten thousand promised frames cost memory.
+//! Writing coalesces: frames gather in a buffer until it is full or the writer has nothing more to say, because a flush
+//! for each frame costs most of the throughput of a TCP connection.
+
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use posthouse_spec::peer::hello::PeerRule;
+use posthouse_spec::{Cbor, Malformed};
+
+/// How much a writer gathers before it hands it to the stream, bytes.
+pub const COALESCE: usize = 64 * 1024;
+/// How much a reader takes from the stream at once, bytes.
+const READ_CHUNK: usize = 16 * 1024;
+/// The longest length prefix, bytes: enough for any 63-bit number.
+const MAX_PREFIX: usize = 9;
+
+/// Why no frame could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The length is above the limit.
+    #[error("a frame of {len} bytes was announced, the limit is {limit}")]
+    TooLong {
+        /// The announced length, bytes.
+        len: u64,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The length is not in its shortest form, or longer than any number.
+    #[error("the frame's length is no canonical varint")]
+    Length,
+    /// The frame's content is not what belongs there.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The stream ended inside a frame, or where one had to come.
+    #[error("the stream ended where a frame had to come")]
+    Ended,
+    /// The stream broke.
+    #[error("the stream broke: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl FrameError {
+    /// The rule that the other side broke, if it is at fault and still there to be told.
+    #[must_use]
+    pub fn rule(&self) -> Option<PeerRule> {
+        match self {
+            Self::TooLong { .. } => Some(PeerRule::FrameTooLong),
+            Self::Length | Self::Malformed(_) => Some(PeerRule::Malformed),
+            Self::Ended | Self::Io(_) => None,
+        }
+    }
+}
+
+/// Cuts bytes into frames; no I/O.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    bytes: BytesMut,
+    limit: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer for frames of at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { bytes: BytesMut::new(), limit }
+    }
+
+    /// Takes bytes that have come.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next frame's content, if all of it has come.
+    ///
+    /// # Errors
+    /// The length is too large or badly written.
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some((len, prefix)) = self.length()? else { return Ok(None) };
+        if self.bytes.len() < prefix + len {
+            return Ok(None);
+        }
+        self.bytes.advance(prefix);
+        Ok(Some(self.bytes.split_to(len).freeze()))
+    }
+
+    /// Whether a whole frame, or one that will be refused, is there without waiting for the other side.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        match self.length() {
+            Ok(Some((len, prefix))) => self.bytes.len() >= prefix + len,
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Whether nothing of a next frame has come.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn length(&self) -> Result<Option<(usize, usize)>, FrameError> {
+        let mut len = 0_u64;
+        for (at, byte) in self.bytes.iter().enumerate().take(MAX_PREFIX) {
+            len |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                if *byte == 0 && at > 0 {
+                    return Err(FrameError::Length);
+                }
+                let limit = self.limit;
+                let len = usize::try_from(len)
+                    .ok()
+                    .filter(|len| *len <= limit)
+                    .ok_or(FrameError::TooLong { len, limit })?;
+                return Ok(Some((len, at + 1)));
+            }
+        }
+        if self.bytes.len() < MAX_PREFIX { Ok(None) } else { Err(FrameError::Length) }
+    }
+}
+
+/// Appends one frame to `out`.
+pub fn put_frame(out: &mut Vec<u8>, content: &[u8]) {
+    let mut len = content.len();
+    while len >= 0x80 {
+        out.push((len & 0x7f) as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(content);
+}
+
+/// Reads frames from one side of a stream. Waiting for a frame may be broken off and taken up again.
+#[derive(Debug)]
+pub struct FrameReader<R> {
+    io: R,
+    buffer: FrameBuffer,
+    chunk: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    /// A reader of frames of at most `limit` bytes.
+    pub fn new(io: R, limit: usize) -> Self {
+        Self { io, buffer: FrameBuffer::new(limit), chunk: Vec::new() }
+    }
+
+    /// The next frame's content; `None` where the stream ends between two frames.
+    ///
+    /// # Errors
+    /// A length that breaks a rule, or a stream that breaks or ends inside a frame.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        loop {
+            if let Some(frame) = self.buffer.next_frame()? {
+                return Ok(Some(frame));
+            }
+            self.chunk.resize(READ_CHUNK, 0);
+            match self.io.read(&mut self.chunk).await? {
+                0 if self.buffer.is_empty() => return Ok(None),
+                0 => return Err(FrameError::Ended),
+                n => self.buffer.extend(&self.chunk[..n]),
+            }
+        }
+    }
+
+    /// The next frame as a value; a stream that ends here is an error.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), or the frame's content is malformed.
+    pub async fn value<T: Cbor>(&mut self) -> Result<T, FrameError> {
+        let frame = self.next().await?.ok_or(FrameError::Ended)?;
+        Ok(T::from_cbor(&frame)?)
+    }
+
+    /// Whether the next frame is there without waiting.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.buffer.is_ready()
+    }
+}
+
+/// Writes frames to one side of a stream.
+#[derive(Debug)]
+pub struct FrameWriter<W> {
+    io: W,
+    buffer: Vec<u8>,
+}
+
+impl<W: AsyncWrite + Unpin> FrameWriter<W> {
+    /// A writer with nothing gathered yet.
+    pub fn new(io: W) -> Self {
+        Self { io, buffer: Vec::new() }
+    }
+
+    /// Gathers a frame, and hands on what was gathered once that is [`COALESCE`] bytes.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub async fn feed(&mut self, value: &impl Cbor) -> io::Result<()> {
+        put_frame(&mut self.buffer, &value.to_cbor());
+        if self.buffer.len() >= COALESCE { self.drain().await } else { Ok(()) }
+    }
+
+    /// Hands everything to the stream and flushes it.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        self.drain().await?;
+        self.io.flush().await
+    }
+
+    /// Writes one frame and flushes.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub async fn send(&mut self, value: &impl Cbor) -> io::Result<()> {
+        self.feed(value).await?;
+        self.flush().await
+    }
+
+    /// Flushes and ends this direction of the stream.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.io.close().await
+    }
+
+    async fn drain(&mut self) -> io::Result<()> {
+        self.io.write_all(&self.buffer).await?;
+        self.buffer.clear();
+        // One large envelope must not keep its memory for the life of the stream.
+        self.buffer.shrink_to(2 * COALESCE);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthouse_spec::peer::deliver::{Busy, DeliverFrame, ReceiptFrame};
+    use posthouse_spec::peer::{KeysRequest, RoomRequest, hello::HelloResponse};
+    use proptest::prelude::*;
+
+    fn varint(mut n: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        while n >= 0x80 {
+            out.push((n & 0x7f) as u8 | 0x80);
+            n >>= 7;
+        }
+        out.push(n as u8);
+        out
+    }
+
+    #[test]
+    fn a_gibibyte_prefix_is_refused_before_anything_is_allocated() {
+        let mut buffer = FrameBuffer::new(1024);
+        buffer.extend(&varint(1 << 30));
+        let fault = buffer.next_frame().expect_err("too long");
+        assert_eq!(fault.rule(), Some(PeerRule::FrameTooLong));
+        assert!(buffer.bytes.capacity() < 1024);
+    }
+
+    #[test]
+    fn a_promised_frame_costs_only_what_has_come() {
+        let mut buffer = FrameBuffer::new(9 << 20);
+        buffer.extend(&varint(9 << 20));
+        assert!(buffer.next_frame().expect("within the limit").is_none());
+        assert!(buffer.bytes.capacity() < 1024);
+    }
+
+    #[test]
+    fn a_length_has_one_form() {
+        for bad in [&[0x80, 0x00][..], &[0x81, 0x80, 0x00], &[0xff; 10]] {
+            let mut buffer = FrameBuffer::new(1024);
+            buffer.extend(bad);
+            assert!(matches!(buffer.next_frame(), Err(FrameError::Length)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_itself_passes() {
+        let mut buffer = FrameBuffer::new(300);
+        let mut bytes = Vec::new();
+        put_frame(&mut bytes, &[7; 300]);
+        buffer.extend(&bytes);
+        assert_eq!(buffer.next_frame().expect("a frame").expect("whole").len(), 300);
+        put_frame(&mut bytes, &[7; 301]);
+        buffer.extend(&bytes[302..]);
+        assert!(matches!(buffer.next_frame(), Err(FrameError::TooLong { len: 301, limit: 300 })));
+    }
+
+    #[tokio::test]
+    async fn a_writer_gathers_and_a_reader_finds_the_same_frames() {
+        let mut written = Vec::new();
+        let mut writer = FrameWriter::new(&mut written);
+        for n in 0..100 {
+            writer.feed(&ReceiptFrame::Busy(Busy { retry_after_ms: n })).await.expect("memory takes it");
+        }
+        assert!(!writer.buffer.is_empty(), "small frames wait for company");
+        writer.close().await.expect("memory takes it");
+        let mut reader = FrameReader::new(&written[..], 1024);
+        for n in 0..100 {
+            let frame: ReceiptFrame = reader.value().await.expect("a frame");
+            assert_eq!(frame, ReceiptFrame::Busy(Busy { retry_after_ms: n }));
+        }
+        assert!(reader.next().await.expect("the end").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_inside_a_frame_is_an_error() {
+        let mut reader = FrameReader::new(&[5_u8, 1, 2][..], 1024);
+        assert!(matches!(reader.next().await, Err(FrameError::Ended)));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_however_they_are_cut(
+            frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 0..20),
+            cut in 1_usize..50,
+        ) {
+            let mut bytes = Vec::new();
+            for frame in &frames {
+                put_frame(&mut bytes, frame);
+            }
+            let mut buffer = FrameBuffer::new(400);
+            let mut found = Vec::new();
+            for piece in bytes.chunks(cut) {
+                buffer.extend(piece);
+                while let Some(frame) = buffer.next_frame().expect("within the limit") {
+                    found.push(frame.to_vec());
+                }
+            }
+            prop_assert_eq!(found, frames);
+            prop_assert!(buffer.is_empty());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut buffer = FrameBuffer::new(256);
+            buffer.extend(&bytes);
+            while let Ok(Some(frame)) = buffer.next_frame() {
+                let _ = DeliverFrame::from_cbor(&frame);
+                let _ = ReceiptFrame::from_cbor(&frame);
+                let _ = HelloResponse::from_cbor(&frame);
+                let _ = KeysRequest::from_cbor(&frame);
+                let _ = RoomRequest::from_cbor(&frame);
+            }
+        }
+    }
+}
