@@ -1,1 +1,19 @@
-//! Stub.
+//! The harness of the test house: real relays and real clients, built as they ship, on one machine.
+//!
+//! A [`Network`] is a temporary folder with several [`Relay`]s that find each other through an overrides file. Each
+//! relay is a process behind [`Proxy`]s, which keep its public ports across restarts and inject faults. A [`Person`] runs
+//! the real `posthouse` program in a home folder of their own. Whatever the harness starts ends when it is dropped.
+
+mod fault;
+mod network;
+mod person;
+mod process;
+mod relay;
+mod ship;
+
+pub use fault::Proxy;
+pub use network::Network;
+pub use person::{Listener, Outcome, Person};
+pub use process::tail;
+pub use relay::Relay;
+pub use ship::Ship;
