@@ -247,7 +247,7 @@ pub fn padded_len(len: usize) -> usize {
         return len.next_power_of_two().max(MIN_PADDED);
     }
     let exponent = usize::BITS - 1 - len.leading_zeros();
-    let significant = usize::BITS - exponent.leading_zeros();
+    let significant = u32::BITS - exponent.leading_zeros();
     let mask = (1usize << (exponent - significant)) - 1;
     (len + mask) & !mask
 }

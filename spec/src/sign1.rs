@@ -45,7 +45,11 @@ fn protected(kid: &PublicKey) -> Vec<u8> {
 fn read_kid(protected: &[u8]) -> Result<PublicKey, Malformed> {
     let mut r = Reader::new(protected);
     let form = Malformed::BadValue("the protected header is {1: -8, 4: kid}");
-    if r.map("protected header", 2)? != 2 || r.int()? != 1 || r.int()? != ALG_EDDSA || r.int()? != 4 {
+    if r.map("protected header", crate::limits::MAX_FIELDS)? != 2
+        || r.int()? != 1
+        || r.int()? != ALG_EDDSA
+        || r.int()? != 4
+    {
         return Err(form);
     }
     let kid = PublicKey::read(&mut r)?;
@@ -79,7 +83,7 @@ impl<T: Payload> Signed<T> {
             return Err(Malformed::BadValue("a COSE_Sign1 has four parts"));
         }
         let kid = read_kid(r.bytes("protected header", 64)?)?;
-        if r.map("unprotected header", 0)? != 0 {
+        if r.map("unprotected header", crate::limits::MAX_FIELDS)? != 0 {
             return Err(Malformed::BadValue("the unprotected header is empty"));
         }
         let payload = r.bytes(T::LABEL, T::LIMIT)?;
