@@ -5,24 +5,24 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 /// A value and its bytes.
-pub struct Vector {
+pub(crate) struct Vector {
     /// The file, without its ending.
-    pub file: &'static str,
+    pub(crate) file: &'static str,
     /// Unique within the file.
-    pub name: String,
+    pub(crate) name: String,
     /// The type's name in `posthouse.cddl`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// What it shows.
-    pub about: &'static str,
-    pub bytes: Vec<u8>,
+    pub(crate) about: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Bytes that must be refused.
-pub struct Negative {
-    pub name: String,
-    pub kind: &'static str,
-    pub rule: &'static str,
-    pub bytes: Vec<u8>,
+pub(crate) struct Negative {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    pub(crate) rule: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 fn folder() -> PathBuf {
@@ -30,12 +30,12 @@ fn folder() -> PathBuf {
 }
 
 /// Whether files are to be written rather than compared.
-pub fn blessing() -> bool {
+pub(crate) fn blessing() -> bool {
     std::env::var_os("POSTHOUSE_BLESS").is_some_and(|value| value == "1")
 }
 
 /// Holds a text file to what it ought to be.
-pub fn hold(path: &std::path::Path, expected: &str) {
+pub(crate) fn hold(path: &std::path::Path, expected: &str) {
     if blessing() {
         std::fs::write(path, expected).unwrap();
         return;
@@ -56,7 +56,7 @@ fn pretty(about: &str, vectors: Vec<Value>) -> String {
 }
 
 /// Holds the positive vectors, file by file.
-pub fn hold_vectors(vectors: &[Vector]) {
+pub(crate) fn hold_vectors(vectors: &[Vector]) {
     let mut files: Vec<_> = vectors.iter().map(|vector| vector.file).collect();
     files.dedup();
     for file in files {
@@ -76,7 +76,7 @@ pub fn hold_vectors(vectors: &[Vector]) {
 }
 
 /// Holds the negative vectors.
-pub fn hold_negatives(negatives: &[Negative]) {
+pub(crate) fn hold_negatives(negatives: &[Negative]) {
     let entries = negatives.iter().map(|negative| {
         json!({
             "name": negative.name,

@@ -78,14 +78,10 @@ fn codes(out: &mut String, definition: &Definition) {
 fn generated() -> String {
     let limits = source::constants();
     let mut out = String::from(MARK);
-    out.push_str("\n; Ids, keys and hashes.\n\n");
-    let (fixed, numbers) = source::ids();
-    for (name, size, doc) in fixed {
-        writeln!(out, "{name} = bstr .size {size}  ; {doc}").unwrap();
-    }
-    out.push_str("\n; Positions and times.\n\n");
-    for (name, doc) in numbers {
-        writeln!(out, "{name} = position  ; {doc}").unwrap();
+    out.push_str("\n; Ids, keys, hashes, positions and times.\n\n");
+    for id in source::ids() {
+        let form = id.size.map_or_else(|| "position".to_owned(), |size| format!("bstr .size {size}"));
+        writeln!(out, "{} = {form}  ; {}", id.name, id.doc).unwrap();
     }
     out.push('\n');
     for definition in source::definitions() {

@@ -13,9 +13,9 @@ use posthouse_spec::room::{self, Decision, Role, RoomKind, Suite};
 use posthouse_spec::{Alias, AliasName, Cbor, Domain, Malformed, Payload, Signed};
 
 /// One type: its name, and what reading and writing it again makes of bytes.
-pub struct Kind {
-    pub name: &'static str,
-    pub recode: fn(&[u8]) -> Result<Vec<u8>, Malformed>,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) recode: fn(&[u8]) -> Result<Vec<u8>, Malformed>,
 }
 
 fn recode<T: Cbor>(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
@@ -142,11 +142,11 @@ const SIGNED: &[Kind] = kinds!(recode_signed {
 });
 
 /// Every type.
-pub fn all() -> impl Iterator<Item = &'static Kind> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
     PLAIN.iter().chain(SIGNED)
 }
 
 /// The type of this name.
-pub fn named(name: &str) -> &'static Kind {
+pub(crate) fn named(name: &str) -> &'static Kind {
     all().find(|kind| kind.name == name).unwrap_or_else(|| panic!("no type is called {name}"))
 }

@@ -50,7 +50,7 @@ impl Ledger {
 }
 
 /// All of them; the breakable bytes are taken from the positive vectors.
-pub fn all(vectors: &[Vector]) -> Vec<Negative> {
+pub(crate) fn all(vectors: &[Vector]) -> Vec<Negative> {
     let mut ledger = Ledger(Vec::new());
     for kind in FAMILIES {
         let valid = vectors.iter().find(|vector| vector.kind == *kind).expect("every family has a vector");

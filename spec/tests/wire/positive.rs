@@ -36,7 +36,7 @@ impl Book {
 }
 
 /// All of them, file by file.
-pub fn all() -> Vec<Vector> {
+pub(crate) fn all() -> Vec<Vector> {
     let mut book = Book { file: "", vectors: Vec::new() };
     identity(&mut book);
     rooms(&mut book);

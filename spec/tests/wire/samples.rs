@@ -13,54 +13,54 @@ use posthouse_spec::room::*;
 use posthouse_spec::*;
 
 /// `N` bytes counting up from `first`: easy to find again in a dump.
-pub fn fill<const N: usize>(first: u8) -> [u8; N] {
+pub(crate) fn fill<const N: usize>(first: u8) -> [u8; N] {
     std::array::from_fn(|i| first.wrapping_add(i as u8))
 }
 
-pub fn domain(name: &str) -> Domain {
+pub(crate) fn domain(name: &str) -> Domain {
     name.parse().unwrap()
 }
 
-pub fn octets<const MAX: usize>(bytes: &[u8]) -> Octets<MAX> {
+pub(crate) fn octets<const MAX: usize>(bytes: &[u8]) -> Octets<MAX> {
     Octets::new(bytes.to_vec()).unwrap()
 }
 
-pub fn text<const MAX: usize>(value: &str) -> Text<MAX> {
+pub(crate) fn text<const MAX: usize>(value: &str) -> Text<MAX> {
     Text::new(value).unwrap()
 }
 
-pub fn list<T, const MAX: usize>(values: Vec<T>) -> List<T, MAX> {
+pub(crate) fn list<T, const MAX: usize>(values: Vec<T>) -> List<T, MAX> {
     List::new(values).unwrap()
 }
 
 /// A container with a made-up signature.
-pub fn signed<T: Payload>(value: &T) -> Signed<T> {
+pub(crate) fn signed<T: Payload>(value: &T) -> Signed<T> {
     Signed::assemble(PublicKey::new(fill(0xd0)), &value.to_cbor(), Signature::new(fill(0x50)))
 }
 
-pub const NOW: Millis = Millis(1_790_000_000_000);
+pub(crate) const NOW: Millis = Millis(1_790_000_000_000);
 
-pub fn alice() -> AccountId {
+pub(crate) fn alice() -> AccountId {
     AccountId::new(fill(0xa0))
 }
 
-pub fn bob() -> AccountId {
+pub(crate) fn bob() -> AccountId {
     AccountId::new(fill(0xb0))
 }
 
-pub fn phone() -> DeviceId {
+pub(crate) fn phone() -> DeviceId {
     DeviceId::new(fill(0xd0))
 }
 
-pub fn room() -> RoomId {
+pub(crate) fn room() -> RoomId {
     RoomId::new(fill(0x40))
 }
 
-pub fn device_keys() -> DeviceKeys {
+pub(crate) fn device_keys() -> DeviceKeys {
     DeviceKeys { device: phone(), seal: SealKey::new(fill(0xe0)) }
 }
 
-pub fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     Genesis {
         recovery: PublicKey::new(fill(0x10)),
         device: device_keys(),
@@ -69,7 +69,7 @@ pub fn genesis() -> Genesis {
     }
 }
 
-pub fn event(body: EventBody) -> Event {
+pub(crate) fn event(body: EventBody) -> Event {
     let first = matches!(body, EventBody::Genesis(_));
     Event {
         seq: ChainSeq(if first { 0 } else { 1 }),
@@ -80,7 +80,7 @@ pub fn event(body: EventBody) -> Event {
 }
 
 /// One body of every kind.
-pub fn event_bodies() -> Vec<(&'static str, EventBody)> {
+pub(crate) fn event_bodies() -> Vec<(&'static str, EventBody)> {
     let rotated = RotateRecovery { recovery: PublicKey::new(fill(0x11)) };
     vec![
         ("genesis", EventBody::Genesis(genesis())),
@@ -91,23 +91,23 @@ pub fn event_bodies() -> Vec<(&'static str, EventBody)> {
     ]
 }
 
-pub fn revoke_device() -> RevokeDevice {
+pub(crate) fn revoke_device() -> RevokeDevice {
     RevokeDevice { device: phone(), undo_from: Some(ChainSeq(2)) }
 }
 
-pub fn chain() -> Chain {
+pub(crate) fn chain() -> Chain {
     list(event_bodies().into_iter().take(2).map(|(_, body)| signed(&event(body))).collect())
 }
 
-pub fn alias_claim() -> AliasClaim {
+pub(crate) fn alias_claim() -> AliasClaim {
     AliasClaim { alias: "alice@a.example".parse().unwrap(), account: alice(), created: NOW }
 }
 
-pub fn alias_binding() -> AliasBinding {
+pub(crate) fn alias_binding() -> AliasBinding {
     AliasBinding { claim: signed(&alias_claim()), bound: NOW.after(1000) }
 }
 
-pub fn leaf_claim() -> LeafClaim {
+pub(crate) fn leaf_claim() -> LeafClaim {
     LeafClaim {
         account: alice(),
         home: domain("a.example"),
@@ -119,12 +119,12 @@ pub fn leaf_claim() -> LeafClaim {
     }
 }
 
-pub fn login() -> Login {
+pub(crate) fn login() -> Login {
     let challenge = octets(&fill::<32>(0x70));
     Login { domain: domain("a.example"), account: alice(), device: phone(), challenge }
 }
 
-pub fn key_claim() -> KeyClaim {
+pub(crate) fn key_claim() -> KeyClaim {
     KeyClaim {
         claimant: alice(),
         device: phone(),
@@ -137,7 +137,7 @@ pub fn key_claim() -> KeyClaim {
     }
 }
 
-pub fn claimed() -> ClaimedKeyPackage {
+pub(crate) fn claimed() -> ClaimedKeyPackage {
     ClaimedKeyPackage {
         device: phone(),
         key_package: octets(b"key package"),
@@ -146,11 +146,11 @@ pub fn claimed() -> ClaimedKeyPackage {
     }
 }
 
-pub fn account_record() -> AccountRecord {
+pub(crate) fn account_record() -> AccountRecord {
     AccountRecord { binding: signed(&alias_binding()), chain: chain() }
 }
 
-pub fn invited() -> Invited {
+pub(crate) fn invited() -> Invited {
     Invited {
         account: bob(),
         device: phone(),
@@ -160,12 +160,12 @@ pub fn invited() -> Invited {
     }
 }
 
-pub fn node() -> Node {
+pub(crate) fn node() -> Node {
     Node { key: PublicKey::new(fill(0xd0)), not_before: NOW, not_after: NOW.after(86_400_000) }
 }
 
 /// The first manifest of a relay, or a later one.
-pub fn manifest(first: bool) -> Manifest {
+pub(crate) fn manifest(first: bool) -> Manifest {
     Manifest {
         domain: domain("a.example"),
         seq: ManifestSeq(if first { 1 } else { 2 }),
@@ -181,11 +181,11 @@ pub fn manifest(first: bool) -> Manifest {
     }
 }
 
-pub fn relay_ref() -> RelayRef {
+pub(crate) fn relay_ref() -> RelayRef {
     RelayRef { domain: domain("a.example"), lineage: Lineage::new(fill(0x15)) }
 }
 
-pub fn group_context() -> RoomContext {
+pub(crate) fn group_context() -> RoomContext {
     RoomContext {
         kind: RoomKind::Group,
         owners: list(vec![alice()]),
@@ -195,7 +195,7 @@ pub fn group_context() -> RoomContext {
     }
 }
 
-pub fn decision() -> Decision {
+pub(crate) fn decision() -> Decision {
     Decision {
         room: room(),
         epoch: Epoch(7),
@@ -205,19 +205,19 @@ pub fn decision() -> Decision {
     }
 }
 
-pub fn decided() -> Decided {
+pub(crate) fn decided() -> Decided {
     Decided { decision: signed(&decision()), commit: octets(b"commit") }
 }
 
-pub fn commit_claim() -> CommitClaim {
+pub(crate) fn commit_claim() -> CommitClaim {
     CommitClaim { room: room(), epoch: Epoch(7), commit: CommitHash::new(fill(0x41)) }
 }
 
-pub fn rejoin_claim() -> RejoinClaim {
+pub(crate) fn rejoin_claim() -> RejoinClaim {
     RejoinClaim { room: room(), epoch: Epoch(7), leaf_key: PublicKey::new(fill(0x60)) }
 }
 
-pub fn welcome_bundle() -> WelcomeBundle {
+pub(crate) fn welcome_bundle() -> WelcomeBundle {
     WelcomeBundle {
         welcome: octets(b"welcome"),
         group_info: octets(b"group info"),
@@ -225,7 +225,7 @@ pub fn welcome_bundle() -> WelcomeBundle {
     }
 }
 
-pub fn commit_upload(adds: bool) -> CommitUpload {
+pub(crate) fn commit_upload(adds: bool) -> CommitUpload {
     CommitUpload {
         claim: signed(&commit_claim()),
         commit: octets(b"commit"),
@@ -233,7 +233,7 @@ pub fn commit_upload(adds: bool) -> CommitUpload {
     }
 }
 
-pub fn items() -> Vec<(&'static str, Item)> {
+pub(crate) fn items() -> Vec<(&'static str, Item)> {
     let (room, hub, epoch) = (room(), domain("a.example"), Epoch(7));
     vec![
         ("message", Item::Message(MessageItem { room, hub: hub.clone(), epoch, body: octets(b"sealed") })),
@@ -243,7 +243,7 @@ pub fn items() -> Vec<(&'static str, Item)> {
     ]
 }
 
-pub fn envelope() -> Envelope {
+pub(crate) fn envelope() -> Envelope {
     let encoded = |(_, item): (&str, Item)| octets(&item.to_cbor());
     Envelope {
         version: ENVELOPE_VERSION,
@@ -257,7 +257,7 @@ pub fn envelope() -> Envelope {
     }
 }
 
-pub fn peer_hello() -> hello::Hello {
+pub(crate) fn peer_hello() -> hello::Hello {
     hello::Hello {
         min_version: 1,
         max_version: 1,
@@ -267,30 +267,30 @@ pub fn peer_hello() -> hello::Hello {
     }
 }
 
-pub fn lane_cursor() -> hello::LaneCursor {
+pub(crate) fn lane_cursor() -> hello::LaneCursor {
     let incarnation = Incarnation::new(fill(0x21));
     hello::LaneCursor { class: LaneClass::Control, incarnation, next: LaneSeq(5) }
 }
 
-pub fn peer_refusal() -> hello::PeerRefusal {
+pub(crate) fn peer_refusal() -> hello::PeerRefusal {
     hello::PeerRefusal { rule: hello::PeerRule::Gap, detail: text("expected item 42, got 44") }
 }
 
-pub fn room_refusal(stale: bool) -> peer_room::RoomRefusal {
+pub(crate) fn room_refusal(stale: bool) -> peer_room::RoomRefusal {
     let reason = if stale { Refusal::StaleEpoch } else { Refusal::UnknownRoom };
     peer_room::RoomRefusal { reason, detail: text("in words"), decided: stale.then(decided) }
 }
 
-pub fn open() -> deliver::Open {
+pub(crate) fn open() -> deliver::Open {
     let incarnation = Incarnation::new(fill(0x21));
     deliver::Open { class: LaneClass::Messages, incarnation, oldest: LaneSeq(41) }
 }
 
-pub fn credit() -> deliver::Credit {
+pub(crate) fn credit() -> deliver::Credit {
     deliver::Credit { items: 4096, bytes: 16_777_216 }
 }
 
-pub fn refused_item() -> deliver::RefusedItem {
+pub(crate) fn refused_item() -> deliver::RefusedItem {
     deliver::RefusedItem {
         seq: LaneSeq(42),
         reason: deliver::ItemRefusal::Quota,
@@ -298,11 +298,11 @@ pub fn refused_item() -> deliver::RefusedItem {
     }
 }
 
-pub fn ack() -> deliver::Ack {
+pub(crate) fn ack() -> deliver::Ack {
     deliver::Ack { next: LaneSeq(43), refused: list(vec![refused_item()]), credit: credit() }
 }
 
-pub fn receipt_frames() -> Vec<(&'static str, deliver::ReceiptFrame)> {
+pub(crate) fn receipt_frames() -> Vec<(&'static str, deliver::ReceiptFrame)> {
     use deliver::ReceiptFrame as Frame;
     vec![
         ("resume", Frame::Resume(deliver::Resume { next: LaneSeq(41), credit: credit() })),
@@ -312,11 +312,11 @@ pub fn receipt_frames() -> Vec<(&'static str, deliver::ReceiptFrame)> {
     ]
 }
 
-pub fn claim_request() -> keys::ClaimRequest {
+pub(crate) fn claim_request() -> keys::ClaimRequest {
     keys::ClaimRequest { claim: signed(&key_claim()), claimant: account_record() }
 }
 
-pub fn keys_requests() -> Vec<(&'static str, keys::KeysRequest)> {
+pub(crate) fn keys_requests() -> Vec<(&'static str, keys::KeysRequest)> {
     vec![
         ("alias", keys::KeysRequest::Alias("bob".parse().unwrap())),
         ("chain", keys::KeysRequest::Chain(bob())),
@@ -324,7 +324,7 @@ pub fn keys_requests() -> Vec<(&'static str, keys::KeysRequest)> {
     ]
 }
 
-pub fn keys_responses() -> Vec<(&'static str, keys::KeysResponse)> {
+pub(crate) fn keys_responses() -> Vec<(&'static str, keys::KeysResponse)> {
     use keys::KeysResponse as Answer;
     vec![
         ("account", Answer::Account(account_record())),
@@ -335,15 +335,15 @@ pub fn keys_responses() -> Vec<(&'static str, keys::KeysResponse)> {
     ]
 }
 
-pub fn fetch_decisions() -> peer_room::FetchDecisions {
+pub(crate) fn fetch_decisions() -> peer_room::FetchDecisions {
     peer_room::FetchDecisions { room: room(), from: Epoch(5) }
 }
 
-pub fn decisions() -> peer_room::Decisions {
+pub(crate) fn decisions() -> peer_room::Decisions {
     peer_room::Decisions { decided: list(vec![decided()]), epoch: Epoch(8) }
 }
 
-pub fn room_requests() -> Vec<(&'static str, peer_room::RoomRequest)> {
+pub(crate) fn room_requests() -> Vec<(&'static str, peer_room::RoomRequest)> {
     use peer_room::RoomRequest as Ask;
     vec![
         ("commit", Ask::Commit(commit_upload(true))),
@@ -352,7 +352,7 @@ pub fn room_requests() -> Vec<(&'static str, peer_room::RoomRequest)> {
     ]
 }
 
-pub fn room_responses() -> Vec<(&'static str, peer_room::RoomResponse)> {
+pub(crate) fn room_responses() -> Vec<(&'static str, peer_room::RoomResponse)> {
     use peer_room::RoomResponse as Answer;
     vec![
         ("decided", Answer::Decided(decided())),
@@ -363,7 +363,7 @@ pub fn room_responses() -> Vec<(&'static str, peer_room::RoomResponse)> {
     ]
 }
 
-pub fn client_hello() -> socket::Hello {
+pub(crate) fn client_hello() -> socket::Hello {
     socket::Hello {
         version: socket::SOCKET_VERSION,
         incarnation: Incarnation::new(fill(0x22)),
@@ -372,11 +372,11 @@ pub fn client_hello() -> socket::Hello {
     }
 }
 
-pub fn submit() -> socket::Submit {
+pub(crate) fn submit() -> socket::Submit {
     socket::Submit { room: room(), epoch: Epoch(7), number: Number(1), body: octets(b"sealed") }
 }
 
-pub fn ups() -> Vec<(&'static str, socket::Up)> {
+pub(crate) fn ups() -> Vec<(&'static str, socket::Up)> {
     vec![
         ("hello", socket::Up::Hello(client_hello())),
         ("submit", socket::Up::Submit(submit())),
@@ -384,7 +384,7 @@ pub fn ups() -> Vec<(&'static str, socket::Up)> {
     ]
 }
 
-pub fn ready() -> socket::Ready {
+pub(crate) fn ready() -> socket::Ready {
     socket::Ready {
         domain: domain("a.example"),
         accepted: Number(0),
@@ -395,20 +395,20 @@ pub fn ready() -> socket::Ready {
     }
 }
 
-pub fn push() -> socket::Push {
+pub(crate) fn push() -> socket::Push {
     let (_, first) = deliveries().remove(0);
     socket::Push { seq: MailboxSeq(12), item: octets(&first.to_cbor()) }
 }
 
-pub fn refused() -> socket::Refused {
+pub(crate) fn refused() -> socket::Refused {
     socket::Refused { number: Number(2), reason: Refusal::NumberReused, detail: text("in words") }
 }
 
-pub fn goodbye() -> socket::Goodbye {
+pub(crate) fn goodbye() -> socket::Goodbye {
     socket::Goodbye { reason: Refusal::ShuttingDown, detail: text("come back in a minute") }
 }
 
-pub fn downs() -> Vec<(&'static str, socket::Down)> {
+pub(crate) fn downs() -> Vec<(&'static str, socket::Down)> {
     use socket::Down;
     vec![
         ("ready", Down::Ready(ready())),
@@ -419,7 +419,7 @@ pub fn downs() -> Vec<(&'static str, socket::Down)> {
     ]
 }
 
-pub fn deliveries() -> Vec<(&'static str, Delivery)> {
+pub(crate) fn deliveries() -> Vec<(&'static str, Delivery)> {
     let (room, origin, epoch) = (room(), domain("b.example"), Epoch(7));
     let message =
         MessageDelivery { room, origin: origin.clone(), epoch, body: octets(b"sealed"), received: NOW };
@@ -450,7 +450,7 @@ pub fn deliveries() -> Vec<(&'static str, Delivery)> {
 }
 
 /// A text, and shapes of MIMI content that this version keeps without acting on them.
-pub fn contents() -> Vec<(&'static str, MimiContent)> {
+pub(crate) fn contents() -> Vec<(&'static str, MimiContent)> {
     let hello = MimiContent::text(fill(0xc0), "Grüße über das Posthaus").unwrap();
     let part = |disposition, body| NestedPart { disposition, language: String::new(), body };
     let heart = PartBody::Single { content_type: content::TEXT_PLAIN.into(), content: "❤".into() };
@@ -500,6 +500,6 @@ pub fn contents() -> Vec<(&'static str, MimiContent)> {
 }
 
 /// Bytes as a shared buffer.
-pub fn shared(bytes: &[u8]) -> Bytes {
+pub(crate) fn shared(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The files that define types of the wire, in the order of the story that `lib.rs` tells.
-pub const FILES: &[&str] = &[
+pub(crate) const FILES: &[&str] = &[
     "account.rs",
     "manifest.rs",
     "room.rs",
@@ -21,7 +21,7 @@ pub const FILES: &[&str] = &[
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     Record,
     Choice,
     Codes,
@@ -29,31 +29,31 @@ pub enum Form {
 
 /// One numbered line of a table.
 #[derive(Debug)]
-pub struct Entry {
-    pub doc: String,
-    pub number: String,
+pub(crate) struct Entry {
+    pub(crate) doc: String,
+    pub(crate) number: String,
     /// The field or variant.
-    pub name: String,
+    pub(crate) name: String,
     /// Its Rust type; for a code, its stable name.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 #[derive(Debug)]
-pub struct Definition {
-    pub form: Form,
-    pub name: String,
-    pub doc: String,
-    pub entries: Vec<Entry>,
+pub(crate) struct Definition {
+    pub(crate) form: Form,
+    pub(crate) name: String,
+    pub(crate) doc: String,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// The text of a file below `spec`.
-pub fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// `CamelCase` as `kebab-case`; `number` means something else in CDDL.
-pub fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     if name == "Number" {
         return "submit-number".to_owned();
     }
@@ -78,7 +78,7 @@ fn plain(doc: &str) -> String {
 }
 
 /// Every table of the wire, in the order of the files.
-pub fn definitions() -> Vec<Definition> {
+pub(crate) fn definitions() -> Vec<Definition> {
     FILES.iter().flat_map(|file| definitions_in(file)).collect()
 }
 
@@ -140,7 +140,7 @@ fn wire_name(file: &str, name: &str) -> String {
 }
 
 /// The CDDL name of a Rust type that `file` names: it finds a `Hello` where that file means its own.
-pub fn reference(definition: &Definition, ty: &str) -> String {
+pub(crate) fn reference(definition: &Definition, ty: &str) -> String {
     match (definition.name.as_str(), ty) {
         ("up", "Hello") => "client-hello".to_owned(),
         (_, "Hello") => "peer-hello".to_owned(),
@@ -148,36 +148,45 @@ pub fn reference(definition: &Definition, ty: &str) -> String {
     }
 }
 
-/// Fixed-size ids with their sizes, and the numbers, each with its doc.
-pub fn ids() -> (Vec<(String, String, String)>, Vec<(String, String)>) {
+/// An id or a number.
+pub(crate) struct Id {
+    pub(crate) name: String,
+    /// Bytes, for an id.
+    pub(crate) size: Option<String>,
+    pub(crate) doc: String,
+}
+
+/// The ids, and then the numbers.
+pub(crate) fn ids() -> Vec<Id> {
     let text = text("src/ids.rs");
-    let (mut fixed, mut numbers) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     let mut doc = String::new();
     for line in text.lines().map(str::trim) {
         if let Some(more) = line.strip_prefix("/// ") {
             doc = plain(more);
-        } else if let Some((name, size)) = line.strip_suffix("];").and_then(|rest| rest.split_once('[')) {
-            if size.bytes().all(|b| b.is_ascii_digit()) && !name.contains(' ') {
-                fixed.push((kebab(name), size.to_owned(), std::mem::take(&mut doc)));
-            }
-        } else if let Some(name) = line.strip_suffix(';') {
-            if name.chars().all(char::is_alphanumeric) && name.starts_with(char::is_uppercase) {
-                numbers.push((kebab(name), std::mem::take(&mut doc)));
-            }
+            continue;
         }
+        let Some(entry) = line.strip_suffix(';').filter(|entry| entry.starts_with(char::is_uppercase)) else {
+            continue;
+        };
+        let (name, size) = match entry.trim_end_matches(']').split_once('[') {
+            Some((name, size)) => (name, Some(size.to_owned())),
+            None => (entry, None),
+        };
+        found.push(Id { name: kebab(name), size, doc: std::mem::take(&mut doc) });
     }
-    (fixed, numbers)
+    found
 }
 
 /// The named rules of `Malformed`.
-pub fn rules() -> Vec<String> {
+pub(crate) fn rules() -> Vec<String> {
     let text = text("src/cbor/mod.rs");
     let names = text.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once("=> \""));
     names.map(|(_, rule)| rule.trim_end_matches("\",").to_owned()).collect()
 }
 
 /// Every constant of `limits.rs`, and those of other files that stand in a type, with its value and its doc.
-pub fn constants() -> BTreeMap<String, (u64, String)> {
+pub(crate) fn constants() -> BTreeMap<String, (u64, String)> {
     let mut found = BTreeMap::new();
     for file in ["src/limits.rs", "src/client/delivery.rs"] {
         let text = text(file);
@@ -197,7 +206,7 @@ pub fn constants() -> BTreeMap<String, (u64, String)> {
 }
 
 /// The value of a sum of products of numbers and constants that were defined before.
-pub fn evaluate(sum: &str, known: &BTreeMap<String, (u64, String)>) -> u64 {
+pub(crate) fn evaluate(sum: &str, known: &BTreeMap<String, (u64, String)>) -> u64 {
     let factor = |text: &str| {
         let text = text.trim().trim_matches(['{', '}', ' ']).trim_start_matches("crate::limits::");
         text.replace('_', "").parse().unwrap_or_else(|_| {
