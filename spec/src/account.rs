@@ -56,7 +56,8 @@ record! {
     pub struct RevokeDevice {
         /// The device that leaves.
         1 => device: DeviceId,
-        /// Also undo every AddDevice that this device signed at or after this position.
+        /// Also undo every AddDevice that this device signed at or after this position, and all that the devices so
+        /// undone signed in turn. Only the recovery key may ask for it.
         2 => undo_from: Option<ChainSeq>,
     }
 }
