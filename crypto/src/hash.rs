@@ -58,11 +58,12 @@ pub fn key_hash(key: &PublicKey) -> KeyHash {
     KeyHash::new(sha256(key.as_bytes()))
 }
 
-/// A message's id (draft-ietf-mimi-content): the hash of sender, room and content, with the first byte replaced by the
-/// hash's number in the named-information registry.
+/// A message's id (draft-ietf-mimi-content, section 3.3): the number of SHA-256 in the named-information registry, then
+/// the first 31 bytes of the hash of [`message_id_input`].
 #[must_use]
 pub fn message_id(sender: &AccountId, room: &RoomId, content: &[u8]) -> MessageId {
-    let mut hash = sha256(&message_id_input(sender, room, content));
-    hash[0] = MESSAGE_ID_SHA256;
-    MessageId::new(hash)
+    let hash = sha256(&message_id_input(sender, room, content));
+    let mut id = [MESSAGE_ID_SHA256; 32];
+    id[1..].copy_from_slice(&hash[..31]);
+    MessageId::new(id)
 }

@@ -43,6 +43,12 @@ pub enum RoomError {
     /// The room's policy forbids it.
     #[error("policy: {0}")]
     Policy(PolicyRule),
+    /// An external commit without the device's word, or with one that does not hold.
+    #[error("rejoin: the external commit lacks its device's word for it: {0}")]
+    Rejoin(VerifyError),
+    /// The device's word is for another room, epoch or leaf.
+    #[error("rejoin: the device's word is for another room, epoch or leaf")]
+    RejoinElsewhere,
     /// Of another epoch than the room's.
     #[error("wrong-epoch: the room is in epoch {ours}, this belongs to epoch {theirs}")]
     WrongEpoch {
@@ -80,6 +86,12 @@ pub enum RoomError {
     /// No commit of one's own is waiting.
     #[error("no-pending-commit: this device has made no commit that waits for a decision")]
     NoPendingCommit,
+    /// The Welcome is for a room that this device is in.
+    #[error("already-a-member: this device is in the room already")]
+    AlreadyMember,
+    /// This device sealed the message itself.
+    #[error("own-message: this device sealed the message itself, and cannot open it")]
+    OwnMessage,
     /// This device is no longer in the room.
     #[error("not-a-member: this device is no longer in the room")]
     NotMember,

@@ -6,11 +6,14 @@
 //! Both sides turn a commit into the same [`Change`](posthouse_spec::policy::Change) and ask the same judge, so that hub,
 //! relays and members agree on every commit.
 
+mod change;
+mod codec;
 mod credential;
 mod decision;
 mod error;
 mod message;
 mod observer;
+mod public_store;
 mod suite;
 
 #[cfg(feature = "member")]

@@ -1,7 +1,20 @@
 //! The member's side of a room: everything that can decrypt.
+//!
+//! [`Keys`] holds every MLS secret of a device and yields what its vault must write; a [`Room`] is one group over it. An
+//! operation that fails leaves the keys as they were. After [`Keys::rollback`] rooms must be loaded again, because they
+//! hold a copy of what was rolled back.
 
+mod commit;
 mod keys;
+mod leaf;
+mod notes;
 mod room;
+mod rows;
+mod sealed;
+mod storage;
 
+pub use commit::Proposed;
 pub use keys::{KeyWrite, Keys};
-pub use room::{LeafIdentity, NewKeyPackage, Opened, Proposed, Room, key_package};
+pub use leaf::{LeafIdentity, NewKeyPackage, key_package};
+pub use room::Room;
+pub use sealed::Opened;

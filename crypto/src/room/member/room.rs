@@ -1,203 +1,273 @@
 //! A room that this device is in.
 
-use posthouse_spec::policy::{Change, Member};
-use posthouse_spec::room::{RoomContext, Suite};
-use posthouse_spec::{
-    AccountId, ChainSeq, CommitHash, Domain, Epoch, EventHash, KeyPackageHash, Millis, RoomId,
+use std::fmt;
+use std::time::SystemTime;
+
+use openmls::prelude::{
+    MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PastEpochDeletion,
+    PastEpochDeletionPolicy, SenderRatchetConfiguration, StagedWelcome, WelcomeError,
 };
+use openmls_traits::OpenMlsProvider as _;
+use posthouse_spec::limits::{MAX_FORWARD_DISTANCE, OUT_OF_ORDER_TOLERANCE};
+use posthouse_spec::policy::{Member, evaluate_founding};
+use posthouse_spec::room::{RoomContext, Suite};
+use posthouse_spec::{CommitHash, Domain, Epoch, Millis, RoomId};
 use rand_core::CryptoRng;
 
 use super::Keys;
-use crate::room::{RoomError, RosterMember};
-use crate::secret::SigningKey;
+use super::leaf::{LeafIdentity, LeafSigner, new_leaf, to_bytes};
+use super::notes::{MAX_PAST_EPOCHS, Notes};
+use crate::room::credential::{members, relays, roster};
+use crate::room::{RoomError, RosterMember, message, suite};
 
-/// What a leaf claim is made from.
-#[derive(Debug, Clone)]
-pub struct LeafIdentity<'a> {
-    /// The account.
-    pub account: AccountId,
-    /// Its home relay.
-    pub home: Domain,
-    /// The device's key, which signs the claim.
-    pub device: &'a SigningKey,
-    /// A position of the account's chain at which the device is active.
-    pub seq: ChainSeq,
-    /// The hash of the event there.
-    pub head: EventHash,
+/// A room that this device is in, opened from its [`Keys`].
+pub struct Room {
+    pub(super) group: MlsGroup,
+    pub(super) notes: Notes,
+    /// The own leaf's key; none once this device was removed.
+    pub(super) signer: Option<LeafSigner>,
+    pub(super) id: RoomId,
+    suite: Suite,
+    pub(super) context: RoomContext,
+    pub(super) roster: Vec<RosterMember>,
 }
-
-/// A key package whose private part is in the [`Keys`]. Take the writes and make them durable before it is uploaded.
-#[derive(Debug, Clone)]
-pub struct NewKeyPackage {
-    /// The KeyPackage as an MLSMessage.
-    pub bytes: Vec<u8>,
-    /// Its name.
-    pub hash: KeyPackageHash,
-}
-
-/// A commit that waits for its decision.
-#[derive(Debug, Clone)]
-pub struct Proposed {
-    /// The commit as an MLSMessage.
-    pub commit: Vec<u8>,
-    /// The Welcome as an MLSMessage, where it adds anybody.
-    pub welcome: Option<Vec<u8>>,
-    /// The GroupInfo of the new epoch with the ratchet tree, as an MLSMessage.
-    pub group_info: Vec<u8>,
-    /// The commit's name.
-    pub hash: CommitHash,
-    /// The epoch that it would end.
-    pub epoch: Epoch,
-}
-
-/// A message that was opened.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    /// Who sent it.
-    pub sender: Member,
-    /// What they sent, unpadded.
-    pub content: Vec<u8>,
-    /// The epoch in which it was sealed.
-    pub epoch: Epoch,
-}
-
-/// Makes a key package with a fresh leaf key; its private parts go into `keys`.
-///
-/// # Errors
-/// MLS refuses, or there is no randomness.
-pub fn key_package(
-    _keys: &mut Keys,
-    _id: &LeafIdentity<'_>,
-    _suite: Suite,
-    _last_resort: bool,
-    _rng: &mut impl CryptoRng,
-    _now: Millis,
-) -> Result<NewKeyPackage, RoomError> {
-    unimplemented!()
-}
-
-/// A room that this device is in.
-pub struct Room {}
 
 impl Room {
     /// Founds a room with this device as its only member; returns the GroupInfo with the tree for the hub.
     ///
     /// # Errors
-    /// The context breaks a rule, or MLS refuses.
+    /// The context breaks a rule, the keys hold a room of this id already, or MLS refuses.
     pub fn found(
-        _keys: &mut Keys,
-        _id: &LeafIdentity<'_>,
-        _room: RoomId,
-        _suite: Suite,
-        _context: &RoomContext,
-        _rng: &mut impl CryptoRng,
-        _now: Millis,
+        keys: &mut Keys,
+        id: &LeafIdentity<'_>,
+        room: RoomId,
+        suite: Suite,
+        context: &RoomContext,
+        rng: &mut impl CryptoRng,
+        now: Millis,
     ) -> Result<(Self, Vec<u8>), RoomError> {
-        unimplemented!()
+        keys.attempt(|keys| {
+            let leaf = new_leaf(keys, id, rng, now);
+            let config = MlsGroupCreateConfig::builder()
+                .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+                .padding_size(0)
+                .number_of_resumption_psks(0)
+                .use_ratchet_tree_extension(false)
+                .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::MaxEpochs(MAX_PAST_EPOCHS))
+                .sender_ratchet_configuration(ratchets())
+                .ciphersuite(suite::ciphersuite(suite))
+                .capabilities(suite::capabilities())
+                .lifetime(suite::lifetime())
+                .with_group_context_extensions(suite::extensions(context)?)
+                .build();
+            let (provider, group_id) = (keys.provider()?, suite::group_id(&room));
+            let group =
+                MlsGroup::new_with_group_id(&provider, &leaf.signer, &config, group_id, leaf.credential).map_err(mls)?;
+            let group_info = group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(mls)?;
+            let group_info = to_bytes(&group_info)?;
+            let room = Self::of(group, Notes::new(Epoch(0)), Some(leaf.signer))?;
+            evaluate_founding(suite, context, &members(&room.roster)).map_err(RoomError::Policy)?;
+            room.notes.save(keys, &room.id);
+            Ok((room, group_info))
+        })
     }
+
     /// Opens a room from its keys.
     ///
     /// # Errors
     /// There are none, or they are damaged.
-    pub fn load(_keys: &Keys, _room: &RoomId) -> Result<Self, RoomError> {
-        unimplemented!()
+    pub fn load(keys: &Keys, room: &RoomId) -> Result<Self, RoomError> {
+        let notes = Notes::load(keys, room)?;
+        let group = MlsGroup::load(keys.store(), &suite::group_id(room))
+            .map_err(|error| RoomError::BadState(error.to_string()))?
+            .ok_or(RoomError::UnknownRoom(*room))?;
+        let signer = own_signer(keys, &group)?;
+        Self::of(group, notes, signer)
     }
-    /// Joins by a Welcome; the tree comes from the GroupInfo.
+
+    /// Joins by a Welcome; the tree comes from the GroupInfo. MLS lifetimes are not looked at, because a decided commit
+    /// must never be refused by a clock.
     ///
     /// # Errors
-    /// What does not hold.
-    pub fn join(_keys: &mut Keys, _welcome: &[u8], _group_info: &[u8]) -> Result<Self, RoomError> {
-        unimplemented!()
+    /// What does not hold: the Welcome is for no key package that is kept here, it belongs to another group info, a
+    /// leaf's claim does not hold, or the room breaks a rule. The key package is still there then.
+    pub fn join(keys: &mut Keys, welcome: &[u8], group_info: &[u8]) -> Result<Self, RoomError> {
+        let welcome = message::read_welcome(welcome)?;
+        let group_info = message::read_group_info(group_info)?;
+        let tree = group_info
+            .extensions()
+            .ratchet_tree()
+            .ok_or(RoomError::Malformed { expected: "a group info with its ratchet tree" })?
+            .ratchet_tree()
+            .clone();
+        keys.attempt(|keys| {
+            let provider = keys.provider()?;
+            let mut joining = StagedWelcome::build_from_welcome(&provider, &join_config(), welcome)
+                .map_err(welcome_error)?
+                .with_ratchet_tree(tree)
+                .skip_lifetime_validation();
+            let old = MlsGroup::load(provider.storage(), group_info.group_id())
+                .map_err(|error| RoomError::BadState(error.to_string()))?;
+            if old.is_some_and(|old| !old.is_active()) {
+                // Removed once and invited again: the old state is worth nothing any more.
+                joining = joining.replace_old_group();
+            }
+            let group = joining.build().map_err(welcome_error)?.into_group(&provider).map_err(welcome_error)?;
+            if group.public_group().group_context() != group_info.group_context() {
+                return Err(RoomError::Disagreement("group context"));
+            }
+            let signer = own_signer(keys, &group)?;
+            let first = Epoch(group.epoch().as_u64());
+            let room = Self::of(group, Notes::new(first), signer)?;
+            evaluate_founding(room.suite, &room.context, &members(&room.roster)).map_err(RoomError::Policy)?;
+            room.notes.save(keys, &room.id);
+            Ok(room)
+        })
     }
+
+    pub(super) fn of(group: MlsGroup, notes: Notes, signer: Option<LeafSigner>) -> Result<Self, RoomError> {
+        let public = group.public_group();
+        Ok(Self {
+            id: suite::room_id(group.group_id())?,
+            suite: suite::suite(group.ciphersuite())?,
+            context: suite::room_context(group.extensions())?,
+            roster: roster(public, &[])?,
+            group,
+            notes,
+            signer,
+        })
+    }
+
     /// The room.
     #[must_use]
     pub fn id(&self) -> RoomId {
-        unimplemented!()
+        self.id
     }
+
     /// Its epoch.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        unimplemented!()
+        Epoch(self.group.epoch().as_u64())
     }
+
     /// Its ciphersuite.
     #[must_use]
     pub fn suite(&self) -> Suite {
-        unimplemented!()
+        self.suite
     }
+
     /// What the room agreed on.
     #[must_use]
     pub fn context(&self) -> &RoomContext {
-        unimplemented!()
+        &self.context
     }
+
     /// Every leaf, in the order of the tree.
     #[must_use]
     pub fn members(&self) -> Vec<RosterMember> {
-        unimplemented!()
+        self.roster.clone()
     }
+
+    /// This device's own leaf; `None` once it was removed.
+    #[must_use]
+    pub fn own_leaf(&self) -> Option<Member> {
+        let own = self.group.own_leaf_index().u32();
+        let in_room = self.group.is_active();
+        self.roster.iter().map(|entry| &entry.member).find(|member| in_room && member.leaf == own).cloned()
+    }
+
+    pub(super) fn signer(&self) -> Result<&LeafSigner, RoomError> {
+        self.signer.as_ref().ok_or(RoomError::NotMember)
+    }
+
     /// The relays that take part, sorted.
     #[must_use]
     pub fn relays(&self) -> Vec<Domain> {
-        unimplemented!()
+        relays(&self.roster)
     }
-    /// Makes a commit that adds the owners of these key packages. It waits in the keys for its decision.
-    ///
-    /// # Errors
-    /// A commit waits already, a key package does not hold, or policy forbids it.
-    pub fn invite(&mut self, _keys: &mut Keys, _key_packages: &[Vec<u8>]) -> Result<Proposed, RoomError> {
-        unimplemented!()
-    }
-    /// Makes a commit that removes these leaves.
-    ///
-    /// # Errors
-    /// A commit waits already, or policy forbids it.
-    pub fn remove(&mut self, _keys: &mut Keys, _leaves: &[u32]) -> Result<Proposed, RoomError> {
-        unimplemented!()
-    }
+
     /// The commit of one's own that waits for its decision.
     #[must_use]
     pub fn has_pending(&self) -> Option<CommitHash> {
-        unimplemented!()
+        self.notes.pending
     }
-    /// Merges one's own commit after its decision.
+
+    /// The oldest epoch whose messages can be opened.
+    #[must_use]
+    pub fn oldest_epoch(&self) -> Epoch {
+        self.notes.oldest
+    }
+
+    /// A past epoch is over: deletes its message secrets. Where an older epoch is not over yet, they are not used any
+    /// more from now on, and deleted together with the older ones, because MLS forgets in order.
     ///
     /// # Errors
-    /// None waits.
-    pub fn merge_own(&mut self, _keys: &mut Keys) -> Result<Change, RoomError> {
-        unimplemented!()
+    /// The epoch is not past, or the keys cannot be written.
+    pub fn forget_epoch(&mut self, keys: &mut Keys, epoch: Epoch) -> Result<(), RoomError> {
+        if epoch >= self.epoch() {
+            return Err(RoomError::WrongEpoch { ours: self.epoch(), theirs: epoch });
+        }
+        let oldest = self.notes.oldest;
+        self.notes.end(epoch);
+        if self.notes.oldest != oldest {
+            // The library has no deletion by epoch. A limit in number deletes from the oldest on; the time is one at
+            // which nothing was stored, so it deletes nothing by itself.
+            let kept = usize::try_from(self.epoch().0.saturating_sub(self.notes.oldest.0)).unwrap_or(usize::MAX);
+            let deletion = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH).max_past_epochs(kept);
+            self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(mls)?;
+        }
+        self.notes.save(keys, &self.id);
+        Ok(())
     }
-    /// Drops one's own commit after another one was decided.
-    ///
-    /// # Errors
-    /// The keys cannot be written.
-    pub fn drop_own(&mut self, _keys: &mut Keys) -> Result<(), RoomError> {
-        unimplemented!()
-    }
-    /// Applies somebody else's commit after its decision. A pending one of one's own is dropped.
-    ///
-    /// # Errors
-    /// What does not hold.
-    pub fn apply(&mut self, _keys: &mut Keys, _commit: &[u8]) -> Result<Change, RoomError> {
-        unimplemented!()
-    }
-    /// Pads and seals content for the room.
-    ///
-    /// # Errors
-    /// This device is no longer in the room, or the content is too large.
-    pub fn seal(&mut self, _keys: &mut Keys, _content: &[u8]) -> Result<Vec<u8>, RoomError> {
-        unimplemented!()
-    }
-    /// Opens a sealed message.
-    ///
-    /// # Errors
-    /// It does not open; [`RoomError::WrongEpoch`] where its epoch is still to come.
-    pub fn open(&mut self, _keys: &mut Keys, _body: &[u8]) -> Result<Opened, RoomError> {
-        unimplemented!()
-    }
-    /// Deletes the message secrets of a past epoch, and of those before it.
+
+    /// Deletes every secret of the room but the leaf's signature key, with which this device can replace its own leaf if
+    /// it ever comes back.
     ///
     /// # Errors
     /// The keys cannot be written.
-    pub fn forget_epoch(&mut self, _keys: &mut Keys, _epoch: Epoch) -> Result<(), RoomError> {
-        unimplemented!()
+    pub fn delete(mut self, keys: &mut Keys) -> Result<(), RoomError> {
+        self.group.delete(keys.store()).map_err(mls)?;
+        Notes::delete(keys, &self.id);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Room({:?}, epoch {}, {} leaves, secret)", self.id, self.epoch(), self.roster.len())
+    }
+}
+
+pub(super) fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .padding_size(0)
+        .number_of_resumption_psks(0)
+        .use_ratchet_tree_extension(false)
+        .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::MaxEpochs(MAX_PAST_EPOCHS))
+        .sender_ratchet_configuration(ratchets())
+        .build()
+}
+
+fn ratchets() -> SenderRatchetConfiguration {
+    SenderRatchetConfiguration::new(OUT_OF_ORDER_TOLERANCE, MAX_FORWARD_DISTANCE)
+}
+
+fn own_signer(keys: &Keys, group: &MlsGroup) -> Result<Option<LeafSigner>, RoomError> {
+    match group.own_leaf_node() {
+        Some(leaf) if group.is_active() => LeafSigner::find(keys, leaf.signature_key().as_slice()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn mls(error: impl fmt::Display) -> RoomError {
+    RoomError::Mls(error.to_string())
+}
+
+fn welcome_error<E: fmt::Display + fmt::Debug>(error: WelcomeError<E>) -> RoomError {
+    match error {
+        WelcomeError::NoMatchingKeyPackage | WelcomeError::JoinerSecretNotFound => RoomError::NoKeyPackage,
+        WelcomeError::GroupAlreadyExists => RoomError::AlreadyMember,
+        other => mls(other),
     }
 }

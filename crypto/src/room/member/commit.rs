@@ -1,0 +1,215 @@
+//! Commits: making one, and merging one that was decided.
+//!
+//! A commit of one's own waits in the keys until its decision comes: then it is merged, or dropped where another one was
+//! decided for the epoch.
+
+use openmls::prelude::{
+    CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageOut, ProcessedMessageContent, Sender,
+};
+use openmls_traits::OpenMlsProvider as _;
+use posthouse_spec::policy::Change;
+use posthouse_spec::{CommitHash, Epoch};
+
+use super::Keys;
+use super::leaf::to_bytes;
+use super::room::{Room, mls};
+use crate::hash::commit_hash;
+use crate::room::change::Before;
+use crate::room::credential::{check_key_package, roster};
+use crate::room::observer::check_place;
+use crate::room::{RoomError, message, suite};
+
+/// A commit that waits for its decision.
+#[derive(Debug, Clone)]
+pub struct Proposed {
+    /// The commit as an MLSMessage.
+    pub commit: Vec<u8>,
+    /// The Welcome as an MLSMessage, where it adds anybody. The tree is not in it.
+    pub welcome: Option<Vec<u8>>,
+    /// The GroupInfo of the new epoch with the ratchet tree, as an MLSMessage.
+    pub group_info: Vec<u8>,
+    /// The commit's name.
+    pub hash: CommitHash,
+    /// The epoch that it would end.
+    pub epoch: Epoch,
+}
+
+/// What a commit of one's own is to do.
+#[derive(Default)]
+struct Intent {
+    adds: Vec<KeyPackage>,
+    removes: Vec<LeafNodeIndex>,
+    renew: bool,
+}
+
+impl Room {
+    /// Makes a commit that adds the owners of these key packages. It waits in the keys for its decision. The own leaf is
+    /// not renewed by it, which keeps it small (RFC 9420, section 12.4).
+    ///
+    /// # Errors
+    /// A commit waits already, a key package does not hold, or policy forbids it. Nothing has changed then.
+    pub fn invite(&mut self, keys: &mut Keys, key_packages: &[Vec<u8>]) -> Result<Proposed, RoomError> {
+        let adds = key_packages.iter().map(|bytes| Ok(check_key_package(bytes)?.0)).collect::<Result<_, RoomError>>()?;
+        self.propose(keys, Intent { adds, ..Intent::default() })
+    }
+
+    /// Makes a commit that removes these leaves.
+    ///
+    /// # Errors
+    /// A commit waits already, a leaf is blank, or policy forbids it. Nothing has changed then.
+    pub fn remove(&mut self, keys: &mut Keys, leaves: &[u32]) -> Result<Proposed, RoomError> {
+        let removes = leaves.iter().copied().map(LeafNodeIndex::new).collect();
+        self.propose(keys, Intent { removes, ..Intent::default() })
+    }
+
+    /// Makes a commit that renews the own leaf's encryption key: what was stolen from this device before is of no use in
+    /// the epochs behind it.
+    ///
+    /// # Errors
+    /// A commit waits already. Nothing has changed then.
+    pub fn renew(&mut self, keys: &mut Keys) -> Result<Proposed, RoomError> {
+        self.propose(keys, Intent { renew: true, ..Intent::default() })
+    }
+
+    fn propose(&mut self, keys: &mut Keys, intent: Intent) -> Result<Proposed, RoomError> {
+        self.check_active()?;
+        if self.notes.pending.is_some() {
+            return Err(RoomError::PendingCommit);
+        }
+        let proposed = keys.attempt(|keys| self.stage(keys, intent));
+        if proposed.is_err() {
+            // The group in memory may hold a commit that the keys do not.
+            self.reload(keys)?;
+        }
+        proposed
+    }
+
+    fn stage(&mut self, keys: &mut Keys, intent: Intent) -> Result<Proposed, RoomError> {
+        let bundle = self.build(keys, intent)?;
+        self.admit_pending()?;
+        let (commit, welcome, _) = bundle.into_contents();
+        let commit = to_bytes(&commit)?;
+        let version = self.group.public_group().version();
+        let welcome = welcome.map(|welcome| to_bytes(&MlsMessageOut::from_welcome(welcome, version))).transpose()?;
+        let hash = commit_hash(&commit);
+        self.notes.pending = Some(hash);
+        self.notes.save(keys, &self.id);
+        let group_info = self.next_group_info(keys)?;
+        Ok(Proposed { commit, welcome, group_info, hash, epoch: self.epoch() })
+    }
+
+    fn build(&mut self, keys: &mut Keys, intent: Intent) -> Result<CommitMessageBundle, RoomError> {
+        let provider = keys.provider()?;
+        let signer = self.signer.as_ref().ok_or(RoomError::NotMember)?;
+        self.group
+            .commit_builder()
+            .propose_adds(intent.adds)
+            .propose_removals(intent.removes)
+            .force_self_update(intent.renew)
+            .load_psks(provider.storage())
+            .map_err(mls)?
+            .create_group_info(false)
+            .build(provider.rand(), provider.crypto(), signer, |_| true)
+            .map_err(mls)?
+            .stage_commit(&provider)
+            .map_err(mls)
+    }
+
+    /// The GroupInfo of the epoch behind the pending commit. The library puts the tree into both Welcome and GroupInfo or
+    /// into neither; so it is exported from a copy of the group that has merged the commit.
+    fn next_group_info(&self, keys: &mut Keys) -> Result<Vec<u8>, RoomError> {
+        keys.pretend(|keys| {
+            let provider = keys.provider()?;
+            let mut group = MlsGroup::load(provider.storage(), &suite::group_id(&self.id))
+                .map_err(|error| RoomError::BadState(error.to_string()))?
+                .ok_or(RoomError::UnknownRoom(self.id))?;
+            group.merge_pending_commit(&provider).map_err(mls)?;
+            to_bytes(&group.export_group_info(provider.crypto(), self.signer()?, true).map_err(mls)?)
+        })
+    }
+
+    /// Merges one's own commit after its decision.
+    ///
+    /// # Errors
+    /// None waits.
+    pub fn merge_own(&mut self, keys: &mut Keys) -> Result<Change, RoomError> {
+        let change = self.admit_pending()?;
+        let merged = keys.attempt(|keys| {
+            self.group.merge_pending_commit(&keys.provider()?).map_err(mls)?;
+            self.moved_on(keys)
+        });
+        self.settled(keys, merged)?;
+        Ok(change)
+    }
+
+    /// Drops one's own commit after another one was decided; nothing happens where none waits.
+    ///
+    /// # Errors
+    /// The keys cannot be written.
+    pub fn drop_own(&mut self, keys: &mut Keys) -> Result<(), RoomError> {
+        self.group.clear_pending_commit(keys.store()).map_err(mls)?;
+        self.notes.pending = None;
+        self.notes.save(keys, &self.id);
+        Ok(())
+    }
+
+    /// Applies a commit after its decision; where it is one's own, that one is merged, and else a pending one is dropped.
+    ///
+    /// # Errors
+    /// What does not hold. Nothing has changed then.
+    pub fn apply(&mut self, keys: &mut Keys, commit: &[u8]) -> Result<Change, RoomError> {
+        if self.notes.pending == Some(commit_hash(commit)) {
+            return self.merge_own(keys);
+        }
+        self.check_active()?;
+        let message = message::read_commit(commit)?;
+        check_place(self.id, self.epoch(), suite::room_id(message.group_id())?, Epoch(message.epoch().as_u64()))?;
+        let processed = self.group.process_message(&keys.provider()?, message).map_err(mls)?;
+        let (sender, aad) = (processed.sender().clone(), processed.aad().to_vec());
+        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
+            return Err(RoomError::Malformed { expected: "a commit" });
+        };
+        let change = self.before().admit(&sender, &aad, &staged)?;
+        let merged = keys.attempt(|keys| {
+            self.group.merge_staged_commit(&keys.provider()?, *staged).map_err(mls)?;
+            self.moved_on(keys)
+        });
+        self.settled(keys, merged)?;
+        Ok(change)
+    }
+
+    fn before(&self) -> Before<'_> {
+        Before { group: self.group.public_group(), context: &self.context, roster: &self.roster }
+    }
+
+    /// Policy's word on the commit that waits: the same as everybody else will say.
+    fn admit_pending(&self) -> Result<Change, RoomError> {
+        let staged = self.group.pending_commit().ok_or(RoomError::NoPendingCommit)?;
+        self.before().admit(&Sender::Member(self.group.own_leaf_index()), &[], staged)
+    }
+
+    pub(super) fn check_active(&self) -> Result<(), RoomError> {
+        if self.group.is_active() { Ok(()) } else { Err(RoomError::NotMember) }
+    }
+
+    fn moved_on(&mut self, keys: &mut Keys) -> Result<(), RoomError> {
+        self.context = suite::room_context(self.group.extensions())?;
+        self.roster = roster(self.group.public_group(), &self.roster)?;
+        self.notes.pending = None;
+        self.notes.advance(self.epoch());
+        self.notes.save(keys, &self.id);
+        Ok(())
+    }
+
+    fn settled(&mut self, keys: &mut Keys, result: Result<(), RoomError>) -> Result<(), RoomError> {
+        if result.is_err() {
+            self.reload(keys)?;
+        }
+        result
+    }
+
+    fn reload(&mut self, keys: &Keys) -> Result<(), RoomError> {
+        *self = Self::load(keys, &self.id)?;
+        Ok(())
+    }
+}
