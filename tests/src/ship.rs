@@ -32,6 +32,17 @@ impl Ship {
             .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
+    /// Builds the relay alone, for whoever runs no client.
+    ///
+    /// # Errors
+    /// The build fails, or the target folder cannot be written.
+    pub fn build_relay() -> Result<PathBuf> {
+        let target = target();
+        let _lock = lock(&target)?;
+        build_package("posthouse-relay", &target)?;
+        Ok(Self::in_folder(&target).relay)
+    }
+
     /// Whether both programs were built before, if not necessarily from today's sources.
     #[must_use]
     pub fn is_built() -> bool {
@@ -48,10 +59,7 @@ impl Ship {
 
     fn build_now() -> Result<Self> {
         let target = target();
-        fs::create_dir_all(&target).with_context(|| format!("creating {}", target.display()))?;
-        let path = target.join(".build-lock");
-        let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-        lock.lock().with_context(|| format!("locking {}", path.display()))?;
+        let _lock = lock(&target)?;
         for package in ["posthouse-relay", "posthouse"] {
             build_package(package, &target)?;
         }
@@ -76,6 +84,15 @@ const OPTIMISED: bool = !cfg!(debug_assertions);
 
 fn target() -> PathBuf {
     Ship::workspace().join("target").join("ship")
+}
+
+/// Keeps other processes from building there for as long as it is held.
+fn lock(target: &Path) -> Result<File> {
+    fs::create_dir_all(target).with_context(|| format!("creating {}", target.display()))?;
+    let path = target.join(".build-lock");
+    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    lock.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(lock)
 }
 
 fn build_package(package: &str, target: &Path) -> Result<()> {
