@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use posthouse_crypto::room::member::Room;
 use posthouse_spec::cbor::Octets;
+use posthouse_spec::client::delivery::{MessageDelivery, WelcomeDelivery};
 use posthouse_spec::client::socket::Submit;
 use posthouse_spec::client::{Delivery, Down, Up};
 use posthouse_spec::content::MimiContent;
@@ -25,8 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a relay says over a socket, as far as a load run cares.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Something for the mailbox.
-    Delivery(Delivery),
+    /// A sealed message.
+    Message(MessageDelivery),
+    /// An invitation.
+    Welcome(Box<WelcomeDelivery>),
+    /// Something else for the mailbox.
+    Other,
     /// Submits up to this number are durable.
     Accepted(Number),
 }
@@ -114,7 +119,7 @@ fn text(alice: &mut Person, room: &mut Room, letter: char) -> Result<Bytes> {
 
 async fn receive_welcome(bob: &mut Person, receiver: &mut Line) -> Result<Room> {
     loop {
-        if let Event::Delivery(Delivery::Welcome(welcome)) = receiver.next().await? {
+        if let Event::Welcome(welcome) = receiver.next().await? {
             receiver.acknowledge().await?;
             return bob.join(&welcome);
         }
@@ -123,7 +128,7 @@ async fn receive_welcome(bob: &mut Person, receiver: &mut Line) -> Result<Room> 
 
 async fn receive_message(receiver: &mut Line) -> Result<Bytes> {
     loop {
-        if let Event::Delivery(Delivery::Message(message)) = receiver.next().await? {
+        if let Event::Message(message) = receiver.next().await? {
             receiver.acknowledge().await?;
             return Ok(message.body.into_bytes());
         }
@@ -174,7 +179,9 @@ impl Line {
                         notice.failure,
                         notice.detail
                     ),
-                    delivery => Ok(Event::Delivery(delivery)),
+                    Delivery::Message(message) => Ok(Event::Message(message)),
+                    Delivery::Welcome(welcome) => Ok(Event::Welcome(Box::new(welcome))),
+                    Delivery::Decided(_) | Delivery::EpochEnd(_) => Ok(Event::Other),
                 }
             }
             Down::Accepted(accepted) => Ok(Event::Accepted(accepted.through)),

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use posthouse_spec::client::Delivery;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -163,7 +162,7 @@ impl Pair {
     }
 
     fn arrived(&mut self, event: Event, phase: Phase) -> Result<()> {
-        let Event::Delivery(Delivery::Message(message)) = event else { return Ok(()) };
+        let Event::Message(message) = event else { return Ok(()) };
         let now = std::time::Instant::now();
         let Ok(arrival) = self.track.arrive(&message.body, now) else {
             bail!("a message of {} bytes came that nobody sent", message.body.len());

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use posthouse_spec::client::Delivery;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -84,7 +83,7 @@ async fn receive(conversation: &mut Conversation, track: &mut Track, deadline: I
         let Ok(event) = timeout_at(deadline, receiver.next()).await else { return Ok(()) };
         let mut next = Some(event);
         while let Some(event) = next {
-            if let Event::Delivery(Delivery::Message(message)) = event?
+            if let Event::Message(message) = event?
                 && track.arrive(&message.body, std::time::Instant::now()).is_err()
             {
                 bail!("a message of {} bytes came that nobody sent", message.body.len());
