@@ -73,12 +73,8 @@ impl Account {
     }
 
     fn of(signed: &Signed<Event>, genesis: &Genesis) -> Self {
-        let first = Held {
-            keys: genesis.device.clone(),
-            by: genesis.recovery,
-            added: ChainSeq(0),
-            revoked: None,
-        };
+        let first =
+            Held { keys: genesis.device.clone(), by: genesis.recovery, added: ChainSeq(0), revoked: None };
         Self {
             id: account_id(signed),
             home: genesis.home.clone(),
@@ -119,7 +115,9 @@ impl Account {
             EventBody::AddDevice(_) => self.active.iter().any(|keys| PublicKey::from(keys.device) == *key),
             // Undoing what a device added is for the recovery key alone: a stolen device could throw out its owner's
             // other devices on its way out.
-            EventBody::RevokeDevice(revoke) => revoke.undo_from.is_none() && PublicKey::from(revoke.device) == *key,
+            EventBody::RevokeDevice(revoke) => {
+                revoke.undo_from.is_none() && PublicKey::from(revoke.device) == *key
+            }
             EventBody::Genesis(_) | EventBody::RotateRecovery(_) | EventBody::SetHome(_) => false,
         };
         by_device || *key == self.recovery()
@@ -147,7 +145,8 @@ impl Account {
             EventBody::RotateRecovery(rotate) => self.recovery.push(rotate.recovery),
             EventBody::SetHome(set) => self.home = set.home.clone(),
         }
-        self.active = self.held.iter().filter(|held| held.revoked.is_none()).map(|held| held.keys.clone()).collect();
+        self.active =
+            self.held.iter().filter(|held| held.revoked.is_none()).map(|held| held.keys.clone()).collect();
         Ok(())
     }
 
@@ -227,8 +226,9 @@ impl Account {
     #[must_use]
     pub fn held(&self, device: &DeviceId, seq: ChainSeq, head: &EventHash) -> bool {
         let there = usize::try_from(seq.0).ok().and_then(|place| self.hashes.get(place));
-        let active_there =
-            |held: &Held| held.keys.device == *device && held.added <= seq && held.revoked.is_none_or(|r| r > seq);
+        let active_there = |held: &Held| {
+            held.keys.device == *device && held.added <= seq && held.revoked.is_none_or(|r| r > seq)
+        };
         there == Some(head) && self.held.iter().any(active_there)
     }
 

@@ -45,7 +45,12 @@ pub fn revoke_device(
 
 /// The next event: a new recovery key. Signed by the old one.
 #[must_use]
-pub fn rotate_recovery(account: &Account, signer: &SigningKey, recovery: PublicKey, now: Millis) -> Signed<Event> {
+pub fn rotate_recovery(
+    account: &Account,
+    signer: &SigningKey,
+    recovery: PublicKey,
+    now: Millis,
+) -> Signed<Event> {
     next(account, signer, EventBody::RotateRecovery(RotateRecovery { recovery }), now)
 }
 

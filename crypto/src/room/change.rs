@@ -23,7 +23,12 @@ pub(super) struct Before<'a> {
 
 impl Before<'_> {
     /// What a commit does, after policy has admitted it. `aad` is the commit's authenticated data.
-    pub(super) fn admit(&self, sender: &Sender, aad: &[u8], commit: &StagedCommit) -> Result<Change, RoomError> {
+    pub(super) fn admit(
+        &self,
+        sender: &Sender,
+        aad: &[u8],
+        commit: &StagedCommit,
+    ) -> Result<Change, RoomError> {
         let mut change = match sender {
             Sender::Member(index) => self.by_member(index.u32(), commit)?,
             Sender::NewMemberCommit => self.by_rejoining(aad, commit)?,
@@ -61,7 +66,8 @@ impl Before<'_> {
             .ok_or_else(|| RoomError::Mls("an external commit has an update path".to_owned()))?;
         let claim = check_leaf(leaf)?;
         self.check_rejoin(aad, &claim)?;
-        let index = self.group.ext_commit_sender_index(commit).map_err(|error| RoomError::Mls(error.to_string()))?;
+        let index =
+            self.group.ext_commit_sender_index(commit).map_err(|error| RoomError::Mls(error.to_string()))?;
         Ok(nothing(Committer::External(member(index.u32(), &claim))))
     }
 
@@ -79,7 +85,12 @@ impl Before<'_> {
         if *word == expected { Ok(()) } else { Err(RoomError::RejoinElsewhere) }
     }
 
-    fn add_proposal(&self, change: &mut Change, sender: &Sender, queued: &QueuedProposal) -> Result<(), RoomError> {
+    fn add_proposal(
+        &self,
+        change: &mut Change,
+        sender: &Sender,
+        queued: &QueuedProposal,
+    ) -> Result<(), RoomError> {
         let leaves_by_itself = matches!(queued.proposal(), Proposal::SelfRemove);
         // Policy asks what the committer may do, so each proposal has to be the committer's own; a SelfRemove is
         // somebody else's by its nature.

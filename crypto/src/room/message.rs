@@ -1,13 +1,13 @@
 //! Reading what an MLS message is before anything is believed of it.
 
 use openmls::messages::group_info::VerifiableGroupInfo;
-use openmls::prelude::tls_codec::Deserialize as _;
-use openmls::prelude::{
-    ContentType, GroupEpoch, GroupId, KeyPackageIn, MlsMessageBodyIn, MlsMessageIn, PrivateMessageIn, PublicMessageIn,
-
-};
 #[cfg(feature = "member")]
 use openmls::prelude::Welcome;
+use openmls::prelude::tls_codec::Deserialize as _;
+use openmls::prelude::{
+    ContentType, GroupEpoch, GroupId, KeyPackageIn, MlsMessageBodyIn, MlsMessageIn, PrivateMessageIn,
+    PublicMessageIn,
+};
 use posthouse_spec::limits::{MAX_BODY, MAX_HANDSHAKE, MAX_KEY_PACKAGE};
 use posthouse_spec::{Epoch, RoomId};
 
@@ -85,7 +85,9 @@ fn read(bytes: &[u8], limit: usize, expected: &'static str) -> Result<MlsMessage
 pub(super) fn read_commit(bytes: &[u8]) -> Result<PublicMessageIn, RoomError> {
     let expected = "a commit";
     match read(bytes, MAX_HANDSHAKE, expected)? {
-        MlsMessageBodyIn::PublicMessage(message) if message.content_type() == ContentType::Commit => Ok(message),
+        MlsMessageBodyIn::PublicMessage(message) if message.content_type() == ContentType::Commit => {
+            Ok(message)
+        }
         _ => Err(RoomError::Malformed { expected }),
     }
 }
@@ -95,7 +97,9 @@ pub(super) fn read_commit(bytes: &[u8]) -> Result<PublicMessageIn, RoomError> {
 pub(super) fn read_sealed(bytes: &[u8]) -> Result<PrivateMessageIn, RoomError> {
     let expected = "a sealed message";
     match read(bytes, MAX_BODY, expected)? {
-        MlsMessageBodyIn::PrivateMessage(message) if message.content_type() == ContentType::Application => Ok(message),
+        MlsMessageBodyIn::PrivateMessage(message) if message.content_type() == ContentType::Application => {
+            Ok(message)
+        }
         _ => Err(RoomError::Malformed { expected }),
     }
 }

@@ -60,9 +60,10 @@ impl Observer {
     /// [`evaluate_founding`] that the state breaks.
     pub fn from_group_info(group_info: &[u8]) -> Result<Self, RoomError> {
         let group_info = message::read_group_info(group_info)?;
-        let tree = group_info.extensions().ratchet_tree().ok_or(RoomError::Malformed {
-            expected: "a group info with its ratchet tree",
-        })?;
+        let tree = group_info
+            .extensions()
+            .ratchet_tree()
+            .ok_or(RoomError::Malformed { expected: "a group info with its ratchet tree" })?;
         let tree = tree.ratchet_tree().clone();
         let store = PublicStore::default();
         let (group, _) =
@@ -122,7 +123,12 @@ impl Observer {
     /// What does not hold; [`RoomError::Policy`] names the rule of the room.
     pub fn judge(&self, commit: &[u8]) -> Result<Judged, RoomError> {
         let message = message::read_commit(commit)?;
-        check_place(self.room, self.epoch(), suite::room_id(message.group_id())?, Epoch(message.epoch().as_u64()))?;
+        check_place(
+            self.room,
+            self.epoch(),
+            suite::room_id(message.group_id())?,
+            Epoch(message.epoch().as_u64()),
+        )?;
         let processed = self
             .group
             .process_message(&suite::crypto()?, message)
@@ -200,7 +206,8 @@ impl Observer {
     /// # Errors
     /// The bytes are damaged, or of another version.
     pub fn restore(snapshot: &[u8]) -> Result<Self, RoomError> {
-        let (room, parts) = read_snapshot(snapshot).map_err(|fault| RoomError::BadState(fault.to_string()))?;
+        let (room, parts) =
+            read_snapshot(snapshot).map_err(|fault| RoomError::BadState(fault.to_string()))?;
         let interim = parts.interim.clone();
         let id = GroupId::from_slice(room.as_bytes());
         let group = PublicGroup::load(&PublicStore::of(parts), &id)

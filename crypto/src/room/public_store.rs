@@ -153,7 +153,10 @@ impl PublicStorageProvider<CURRENT_VERSION> for PublicStore {
         Ok(())
     }
 
-    fn delete_tree<GroupId: traits::GroupId<CURRENT_VERSION>>(&self, _: &GroupId) -> Result<(), StorageError> {
+    fn delete_tree<GroupId: traits::GroupId<CURRENT_VERSION>>(
+        &self,
+        _: &GroupId,
+    ) -> Result<(), StorageError> {
         Ok(())
     }
 
@@ -164,7 +167,10 @@ impl PublicStorageProvider<CURRENT_VERSION> for PublicStore {
         Ok(())
     }
 
-    fn delete_context<GroupId: traits::GroupId<CURRENT_VERSION>>(&self, _: &GroupId) -> Result<(), StorageError> {
+    fn delete_context<GroupId: traits::GroupId<CURRENT_VERSION>>(
+        &self,
+        _: &GroupId,
+    ) -> Result<(), StorageError> {
         Ok(())
     }
 

@@ -5,8 +5,8 @@
 //! protocols.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, GroupContext, GroupId, Lifetime,
-    ProposalType, ProtocolVersion, RequiredCapabilitiesExtension, UnknownExtension,
+    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, GroupContext, GroupId,
+    Lifetime, ProposalType, ProtocolVersion, RequiredCapabilitiesExtension, UnknownExtension,
 };
 use openmls_libcrux_crypto::CryptoProvider;
 use posthouse_spec::room::{LEAF_CREDENTIAL, ROOM_CONTEXT_EXTENSION, RoomContext, Suite};

@@ -49,7 +49,10 @@ impl Room {
     /// # Errors
     /// A commit waits already, a key package does not hold, or policy forbids it. Nothing has changed then.
     pub fn invite(&mut self, keys: &mut Keys, key_packages: &[Vec<u8>]) -> Result<Proposed, RoomError> {
-        let adds = key_packages.iter().map(|bytes| Ok(check_key_package(bytes)?.0)).collect::<Result<_, RoomError>>()?;
+        let adds = key_packages
+            .iter()
+            .map(|bytes| Ok(check_key_package(bytes)?.0))
+            .collect::<Result<_, RoomError>>()?;
         self.propose(keys, Intent { adds, ..Intent::default() })
     }
 
@@ -90,7 +93,8 @@ impl Room {
         let (commit, welcome, _) = bundle.into_contents();
         let commit = to_bytes(&commit)?;
         let version = self.group.public_group().version();
-        let welcome = welcome.map(|welcome| to_bytes(&MlsMessageOut::from_welcome(welcome, version))).transpose()?;
+        let welcome =
+            welcome.map(|welcome| to_bytes(&MlsMessageOut::from_welcome(welcome, version))).transpose()?;
         let hash = commit_hash(&commit);
         self.notes.pending = Some(hash);
         self.notes.save(keys, &self.id);
@@ -163,7 +167,12 @@ impl Room {
         }
         self.check_active()?;
         let message = message::read_commit(commit)?;
-        check_place(self.id, self.epoch(), suite::room_id(message.group_id())?, Epoch(message.epoch().as_u64()))?;
+        check_place(
+            self.id,
+            self.epoch(),
+            suite::room_id(message.group_id())?,
+            Epoch(message.epoch().as_u64()),
+        )?;
         let processed = self.group.process_message(&keys.provider()?, message).map_err(mls)?;
         let (sender, aad) = (processed.sender().clone(), processed.aad().to_vec());
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
@@ -193,10 +202,16 @@ impl Room {
     }
 
     fn moved_on(&mut self, keys: &mut Keys) -> Result<(), RoomError> {
+        let ended = Epoch(self.epoch().0.saturating_sub(1));
+        let was_alone = self.roster.len() == 1;
         self.context = suite::room_context(self.group.extensions())?;
         self.roster = roster(self.group.public_group(), &self.roster)?;
         self.notes.pending = None;
         self.notes.advance(self.epoch());
+        if was_alone {
+            // Nobody else can have sealed anything in it.
+            self.end_epoch(keys, ended)?;
+        }
         self.notes.save(keys, &self.id);
         Ok(())
     }

@@ -85,7 +85,10 @@ impl LeafSigner {
     /// The private key behind a leaf's signature key.
     pub(super) fn find(keys: &Keys, public: &[u8]) -> Result<Self, RoomError> {
         let missing = || RoomError::BadState("the private key of this device's leaf is missing".to_owned());
-        let seed = keys.store().fetch_own(Kind::LeafKey, public).map_err(|error| RoomError::BadState(error.to_string()))?;
+        let seed = keys
+            .store()
+            .fetch_own(Kind::LeafKey, public)
+            .map_err(|error| RoomError::BadState(error.to_string()))?;
         let seed = seed.ok_or_else(missing)?;
         let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| missing())?;
         Ok(Self(SigningKey::from_seed(seed)))
@@ -106,7 +109,12 @@ pub(super) struct NewLeaf {
 }
 
 /// A fresh leaf key, kept, with the device's claim to it.
-pub(super) fn new_leaf(keys: &mut Keys, id: &LeafIdentity<'_>, rng: &mut impl CryptoRng, now: Millis) -> NewLeaf {
+pub(super) fn new_leaf(
+    keys: &mut Keys,
+    id: &LeafIdentity<'_>,
+    rng: &mut impl CryptoRng,
+    now: Millis,
+) -> NewLeaf {
     let key = SigningKey::generate(rng);
     keys.store().put_own(Kind::LeafKey, key.public().as_bytes(), key.seed().as_slice());
     claimed(LeafSigner(key), id, now)

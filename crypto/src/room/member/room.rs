@@ -62,7 +62,8 @@ impl Room {
                 .build();
             let (provider, group_id) = (keys.provider()?, suite::group_id(&room));
             let group =
-                MlsGroup::new_with_group_id(&provider, &leaf.signer, &config, group_id, leaf.credential).map_err(mls)?;
+                MlsGroup::new_with_group_id(&provider, &leaf.signer, &config, group_id, leaf.credential)
+                    .map_err(mls)?;
             let group_info = group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(mls)?;
             let group_info = to_bytes(&group_info)?;
             let room = Self::of(group, Notes::new(Epoch(0)), Some(leaf.signer))?;
@@ -112,14 +113,16 @@ impl Room {
                 // Removed once and invited again: the old state is worth nothing any more.
                 joining = joining.replace_old_group();
             }
-            let group = joining.build().map_err(welcome_error)?.into_group(&provider).map_err(welcome_error)?;
+            let group =
+                joining.build().map_err(welcome_error)?.into_group(&provider).map_err(welcome_error)?;
             if group.public_group().group_context() != group_info.group_context() {
                 return Err(RoomError::Disagreement("group context"));
             }
             let signer = own_signer(keys, &group)?;
             let first = Epoch(group.epoch().as_u64());
             let room = Self::of(group, Notes::new(first), signer)?;
-            evaluate_founding(room.suite, &room.context, &members(&room.roster)).map_err(RoomError::Policy)?;
+            evaluate_founding(room.suite, &room.context, &members(&room.roster))
+                .map_err(RoomError::Policy)?;
             room.notes.save(keys, &room.id);
             Ok(room)
         })
@@ -207,17 +210,22 @@ impl Room {
         if epoch >= self.epoch() {
             return Err(RoomError::WrongEpoch { ours: self.epoch(), theirs: epoch });
         }
-        let oldest = self.notes.oldest;
-        self.notes.end(epoch);
-        if self.notes.oldest != oldest {
-            // The library has no deletion by epoch. A limit in number deletes from the oldest on; the time is one at
-            // which nothing was stored, so it deletes nothing by itself.
-            let kept = usize::try_from(self.epoch().0.saturating_sub(self.notes.oldest.0)).unwrap_or(usize::MAX);
-            let deletion = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH).max_past_epochs(kept);
-            self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(mls)?;
-        }
+        self.end_epoch(keys, epoch)?;
         self.notes.save(keys, &self.id);
         Ok(())
+    }
+
+    pub(super) fn end_epoch(&mut self, keys: &Keys, epoch: Epoch) -> Result<(), RoomError> {
+        let oldest = self.notes.oldest;
+        self.notes.end(epoch);
+        if self.notes.oldest == oldest {
+            return Ok(());
+        }
+        // The library has no deletion by epoch. A limit in number deletes from the oldest on; the time is one at which
+        // nothing was stored, so it deletes nothing by itself.
+        let kept = usize::try_from(self.epoch().0.saturating_sub(self.notes.oldest.0)).unwrap_or(usize::MAX);
+        let deletion = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH).max_past_epochs(kept);
+        self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(mls)
     }
 
     /// Deletes every secret of the room but the leaf's signature key, with which this device can replace its own leaf if

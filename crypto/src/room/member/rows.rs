@@ -81,7 +81,8 @@ impl Kept {
             Some(Head::List { ids, .. }) => {
                 let chunks: Option<Vec<_>> = ids.iter().map(|id| self.chunks.get(id)).collect();
                 let chunks = chunks.ok_or(StorageError::Incomplete)?;
-                let mut value = Zeroizing::new(Vec::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum()));
+                let mut value =
+                    Zeroizing::new(Vec::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum()));
                 for chunk in chunks {
                     value.extend_from_slice(chunk);
                 }
@@ -103,7 +104,10 @@ impl Kept {
             }
             Some(value) if value.len() <= MAX_CHUNK => {
                 if !matches!(&old.head, Some(Head::Inline(before)) if *before == value) {
-                    writes.push(KeyWrite { key: head_row(key), value: Some([&[INLINE], value.as_slice()].concat()) });
+                    writes.push(KeyWrite {
+                        key: head_row(key),
+                        value: Some([&[INLINE], value.as_slice()].concat()),
+                    });
                 }
                 self.head = Some(Head::Inline(value));
             }
@@ -116,7 +120,8 @@ impl Kept {
     }
 
     fn cut(&mut self, key: &[u8], value: &[u8], old: &Kept, writes: &mut Vec<KeyWrite>) {
-        let mut free: HashMap<&[u8], u32> = old.chunks.iter().map(|(id, chunk)| (chunk.as_slice(), *id)).collect();
+        let mut free: HashMap<&[u8], u32> =
+            old.chunks.iter().map(|(id, chunk)| (chunk.as_slice(), *id)).collect();
         let (mut next, old_ids) = match &old.head {
             Some(Head::List { next, ids }) => (*next, ids.as_slice()),
             _ => (0, [].as_slice()),

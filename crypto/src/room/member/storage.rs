@@ -48,12 +48,21 @@ impl Store {
         Ok(key)
     }
 
-    fn put(&self, kind: Kind, name: &impl Serialize, value: &(impl Serialize + ?Sized)) -> Result<(), StorageError> {
+    fn put(
+        &self,
+        kind: Kind,
+        name: &impl Serialize,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), StorageError> {
         self.set(Self::key(kind, name)?, Some(encode(&value)?));
         Ok(())
     }
 
-    fn fetch<T: DeserializeOwned>(&self, kind: Kind, name: &impl Serialize) -> Result<Option<T>, StorageError> {
+    fn fetch<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        name: &impl Serialize,
+    ) -> Result<Option<T>, StorageError> {
         self.get(&Self::key(kind, name)?)?.map(|bytes| decode(&bytes)).transpose()
     }
 
@@ -84,7 +93,11 @@ impl Store {
     }
 
     /// Reads one of this protocol's own values.
-    pub(super) fn fetch_own(&self, kind: Kind, name: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+    pub(super) fn fetch_own(
+        &self,
+        kind: Kind,
+        name: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
         self.get(&[&[kind as u8], name].concat())
     }
 
@@ -184,7 +197,10 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         delete_psk(PskId) = Psk;
     }
 
-    fn append_own_leaf_node<GroupId: traits::GroupId<CURRENT_VERSION>, LeafNode: traits::LeafNode<CURRENT_VERSION>>(
+    fn append_own_leaf_node<
+        GroupId: traits::GroupId<CURRENT_VERSION>,
+        LeafNode: traits::LeafNode<CURRENT_VERSION>,
+    >(
         &self,
         group: &GroupId,
         leaf: &LeafNode,
@@ -192,7 +208,10 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         self.append(Kind::OwnLeafNodes, group, &(), leaf)
     }
 
-    fn own_leaf_nodes<GroupId: traits::GroupId<CURRENT_VERSION>, LeafNode: traits::LeafNode<CURRENT_VERSION>>(
+    fn own_leaf_nodes<
+        GroupId: traits::GroupId<CURRENT_VERSION>,
+        LeafNode: traits::LeafNode<CURRENT_VERSION>,
+    >(
         &self,
         group: &GroupId,
     ) -> Result<Vec<LeafNode>, StorageError> {

@@ -1,0 +1,7 @@
+//! The member's side and the observer's side of rooms, told as what people and relays do.
+
+mod garbage;
+mod hostile;
+mod keys;
+mod room;
+mod support;
