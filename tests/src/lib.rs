@@ -9,6 +9,7 @@ mod network;
 mod person;
 mod process;
 mod relay;
+mod search;
 mod ship;
 
 pub use fault::Proxy;
@@ -16,4 +17,5 @@ pub use network::Network;
 pub use person::{Listener, Outcome, Person};
 pub use process::tail;
 pub use relay::Relay;
+pub use search::Search;
 pub use ship::Ship;

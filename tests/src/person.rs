@@ -106,6 +106,12 @@ impl Person {
         &self.relay_url
     }
 
+    /// What the vault is opened with.
+    #[must_use]
+    pub fn passphrase(&self) -> String {
+        self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Uses another passphrase from now on.
     pub fn set_passphrase(&self, passphrase: &str) {
         passphrase.clone_into(&mut self.passphrase.lock().unwrap_or_else(PoisonError::into_inner));
@@ -119,8 +125,7 @@ impl Person {
         for name in ["DBUS_SESSION_BUS_ADDRESS", "POSTHOUSE_PROFILE", "POSTHOUSE_KEY_FILE", "NO_COLOR"] {
             command.env_remove(name);
         }
-        let passphrase = self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        command.env("POSTHOUSE_HOME", &self.home).env("POSTHOUSE_PASSPHRASE", passphrase);
+        command.env("POSTHOUSE_HOME", &self.home).env("POSTHOUSE_PASSPHRASE", self.passphrase());
         command.arg("--json").args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
