@@ -1,0 +1,172 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use posthouse_spec::Alias;
+use zeroize::Zeroizing;
+
+/// Longest time that a command may try to reach the relay, seconds: one hour.
+const MAX_TIMEOUT: u64 = 3600;
+
+/// Sealed messages between people of many relays.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Shown at the end of the help.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done (`send`: accepted, or queued for later), 1 other trouble, 2 usage, 3 network, \
+4 refused, 5 vault (locked, wrong passphrase, damaged), 6 not found, 130 interrupted.
+The vault's passphrase is read from POSTHOUSE_PASSPHRASE, or asked for.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The profile: one account on this machine.
+    #[arg(long, global = true, default_value = "default", env = "POSTHOUSE_PROFILE", value_name = "NAME")]
+    pub(crate) profile: String,
+    /// The folder that holds the profiles [default: ~/.local/share/posthouse].
+    #[arg(long, global = true, env = "POSTHOUSE_HOME", value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Prints one JSON object a line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Opens the vault with this file instead of the keyring or a passphrase.
+    #[arg(long, global = true, env = "POSTHOUSE_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// How long to try to reach the relay, seconds.
+    #[arg(long, global = true, default_value_t = 10, value_name = "SECS",
+          value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT))]
+    pub(crate) timeout: u64,
+    /// Colours; NO_COLOR switches them off too.
+    #[arg(long, global = true, default_value = "auto", value_enum, value_name = "WHEN")]
+    pub(crate) color: When,
+}
+
+impl Global {
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+}
+
+/// When something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes an account and a vault, and shows the recovery code.
+    Register(RegisterArgs),
+    /// Sends a text; without a connection it is kept and goes out with the next command that connects.
+    Send(SendArgs),
+    /// Shows what arrives as it arrives; meanwhile other commands go through this one.
+    Listen,
+    /// Shows unread messages.
+    Inbox(ReadArgs),
+    /// Lists the rooms.
+    Rooms(ReadArgs),
+    /// Shows a conversation.
+    History(HistoryArgs),
+    /// Shows alias, account and device.
+    Whoami,
+    /// Shows the safety number to compare with somebody.
+    Verify(PersonArgs),
+    /// Lists who asks to talk.
+    Requests(ReadArgs),
+    /// Accepts somebody who asks to talk.
+    Accept(PersonArgs),
+    /// Blocks somebody.
+    Block(PersonArgs),
+    /// Writes all messages as JSON lines.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// The alias, such as alice@a.example.
+    pub(crate) alias: Alias,
+    /// The relay's URL [default: https:// and the alias's domain].
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// An invite token, where the relay asks for one.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) invite: Option<Zeroizing<String>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// To whom, such as bob@b.example.
+    pub(crate) to: Alias,
+    /// The text, or - to read it from standard input.
+    pub(crate) text: String,
+    /// With -: every line of standard input is a message of its own.
+    #[arg(long)]
+    pub(crate) lines: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    /// Shows what the vault holds without asking the relay first.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// With whom, or the id of a room.
+    pub(crate) with: String,
+    /// At most this many, the last ones.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Only messages before this one: its `local` number.
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<u64>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PersonArgs {
+    /// Whom.
+    pub(crate) alias: Alias,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The file to write; it must not exist yet [default: standard output].
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_behind_the_command() {
+        let cli =
+            Cli::try_parse_from(["posthouse", "inbox", "--json", "--offline", "--timeout", "3"]).unwrap();
+        assert!(cli.global.json);
+        assert_eq!(cli.global.timeout(), Duration::from_secs(3));
+    }
+}

@@ -1,0 +1,212 @@
+//! `send`: stores texts, then tries for a while to bring them to the relay.
+//!
+//! What could not go out stays in the vault as an intent, is told as `queued`, and goes out with the next command that
+//! connects.
+
+use std::collections::{BTreeSet, HashMap};
+
+use posthouse_client::{Category, Event, Message, Until};
+use posthouse_spec::Alias;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+
+use crate::desk::{Desk, Link, Live, PENDING_EVENTS, at_most};
+use crate::failure::Failure;
+use crate::line::{Line, SentLine, SentState};
+use crate::request::{Lines, Pace};
+
+pub(crate) async fn execute(
+    desk: &Desk,
+    to: &Alias,
+    texts: &[String],
+    pace: Pace,
+    lines: &Lines,
+) -> Result<(), Failure> {
+    let mut post = Post { desk, to, lines, waiting: BTreeSet::new(), codes: HashMap::new(), lost: None };
+    // Before anything is stored, so that no event about it is missed.
+    let live = desk.is_live().map(|live| (live, live.events()));
+    let stored = post.store(texts).await;
+    let why = match live {
+        Some((live, mut events)) => post.watch(live, &mut events, pace).await?,
+        None => post.carry(pace).await?,
+    };
+    post.tell_rest(why).await?;
+    stored?;
+    match post.lost {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// Why messages still wait, if something is known.
+struct Obstacle {
+    code: String,
+    reason: String,
+    /// Trouble that no waiting mends.
+    fatal: bool,
+}
+
+/// Messages on their way.
+struct Post<'a> {
+    desk: &'a Desk,
+    to: &'a Alias,
+    lines: &'a Lines,
+    /// Stored, and not told as accepted or failed yet.
+    waiting: BTreeSet<u64>,
+    /// Why messages failed, by their stable names.
+    codes: HashMap<u64, String>,
+    /// The first failure of a message.
+    lost: Option<Failure>,
+}
+
+impl Post<'_> {
+    async fn store(&mut self, texts: &[String]) -> Result<(), Failure> {
+        for text in texts {
+            let sent = self.desk.client().send(self.to, text).await?;
+            self.waiting.insert(sent.local);
+        }
+        Ok(())
+    }
+
+    /// Syncs as long as it gets on.
+    async fn carry(&mut self, pace: Pace) -> Result<Option<Obstacle>, Failure> {
+        loop {
+            let before = self.waiting.len();
+            let (events, mut seen) = mpsc::channel(PENDING_EVENTS);
+            let sync = self.desk.client().sync(Until::Idle { timeout: pace.timeout() }, events);
+            let note = async {
+                while let Some(event) = seen.recv().await {
+                    self.note(event).await?;
+                }
+                Ok::<(), Failure>(())
+            };
+            let (report, noted) = tokio::join!(sync, note);
+            noted?;
+            match report {
+                Ok(report) => {
+                    let left = report.left.iter().find(|left| self.waiting.contains(&left.local));
+                    let reason = left.and_then(|left| left.reason.clone());
+                    if self.waiting.is_empty() || self.waiting.len() == before || reason.is_some() {
+                        return Ok(reason.map(|reason| Obstacle {
+                            code: "waiting".to_owned(),
+                            reason,
+                            fatal: false,
+                        }));
+                    }
+                }
+                Err(error) => {
+                    let fatal = matches!(error.category(), Category::Auth | Category::Vault);
+                    return Ok(Some(Obstacle {
+                        code: error.code().to_owned(),
+                        reason: error.to_string(),
+                        fatal,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Watches the live sync as long as it gets on.
+    async fn watch(
+        &mut self,
+        live: &Live,
+        events: &mut tokio::sync::broadcast::Receiver<Event>,
+        pace: Pace,
+    ) -> Result<Option<Obstacle>, Failure> {
+        let mut link = live.link();
+        while !self.waiting.is_empty() {
+            let next = async {
+                tokio::select! {
+                    biased;
+                    event = events.recv() => Ok(event),
+                    down = link.wait_for(|link| matches!(link, Link::Down { .. })) => {
+                        Err(down.map(|link| link.clone()))
+                    }
+                }
+            };
+            match at_most(pace.timeout(), next).await {
+                Some(Ok(Ok(event))) => self.note(event).await?,
+                Some(Ok(Err(RecvError::Lagged(_)))) => self.look_up().await?,
+                Some(Err(Ok(Link::Down { reason }))) => {
+                    return Ok(Some(Obstacle { code: "relay-not-running".to_owned(), reason, fatal: false }));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes note of an event that may be about one of these messages.
+    async fn note(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Accepted { local, .. } if self.waiting.contains(&local) => self.look_up_one(local).await,
+            Event::Failed { local, code, .. } if self.waiting.contains(&local) => {
+                self.codes.insert(local, code);
+                self.look_up_one(local).await
+            }
+            Event::Notice(notice) => self.lines.warn(&notice.code, notice.detail).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn look_up(&mut self) -> Result<(), Failure> {
+        for local in self.waiting.clone() {
+            self.look_up_one(local).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what became of a message, if it is settled.
+    async fn look_up_one(&mut self, local: u64) -> Result<(), Failure> {
+        let message = self.desk.client().message(local).await?;
+        if SentState::from(message.state) == SentState::Queued {
+            return Ok(());
+        }
+        self.tell(message, None).await
+    }
+
+    /// Tells of those that are not settled, and once why.
+    async fn tell_rest(&mut self, obstacle: Option<Obstacle>) -> Result<(), Failure> {
+        let mut known = None;
+        for local in self.waiting.clone() {
+            let message = self.desk.client().message(local).await?;
+            known = known.or_else(|| message.reason.clone());
+            self.tell(message, obstacle.as_ref()).await?;
+        }
+        if self.lost.is_some() {
+            return Ok(());
+        }
+        match obstacle {
+            Some(Obstacle { code, reason, fatal: true }) => {
+                self.lost = Some(Failure::undelivered(&code, reason));
+            }
+            Some(Obstacle { code, reason, .. }) => self.lines.warn(&code, waits(&reason)).await?,
+            None => {
+                if let Some(reason) = known {
+                    self.lines.warn("waiting", waits(&reason)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, message: Message, obstacle: Option<&Obstacle>) -> Result<(), Failure> {
+        let local = message.local;
+        self.waiting.remove(&local);
+        let state = SentState::from(message.state);
+        let waits = obstacle.filter(|_| state == SentState::Queued);
+        let code = self.codes.remove(&local).or_else(|| waits.map(|obstacle| obstacle.code.clone()));
+        let reason = message.reason.or_else(|| waits.map(|obstacle| obstacle.reason.clone()));
+        if state == SentState::Failed && self.lost.is_none() {
+            let why = reason.clone().unwrap_or_else(|| "the relay did not take it".to_owned());
+            let what = format!("could not send to {}: {why}", self.to);
+            self.lost = Some(Failure::undelivered(code.as_deref().unwrap_or("refused"), what));
+        }
+        let to = self.to.clone();
+        self.lines.line(Line::Sent(SentLine { local, to, state, id: message.id, code, reason })).await
+    }
+}
+
+fn waits(reason: &str) -> String {
+    format!("not sent yet: {reason}. It goes out with the next command that connects")
+}

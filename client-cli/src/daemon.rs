@@ -1,0 +1,138 @@
+//! A running `listen`: it owns the vault, keeps it up to date, tells what happens, and serves other commands.
+
+use std::sync::Arc;
+
+use posthouse_client::{Client, Profile};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cmd;
+use crate::desk::{Desk, Live};
+use crate::failure::{Exit, Failure};
+use crate::line::Line;
+use crate::output::Output;
+use crate::request::{Item, Lines, Order};
+use crate::socket::{self, Bound, Reply};
+
+/// Most commands served at once.
+const MAX_CONNECTIONS: usize = 32;
+
+/// Owns the vault until `stop`, or until the live sync ends.
+///
+/// # Errors
+/// The socket cannot be made, the live sync ends with an error, or nobody reads the output any more.
+pub(crate) async fn run(
+    client: Client,
+    profile: &Profile,
+    output: &mut Output,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let bound = Bound::bind(profile).map_err(|error| {
+        let path = socket::path(profile);
+        let message = format!("cannot serve other commands at {}: {error}; check the folder", path.display());
+        Failure::new(Exit::Other, "socket", message)
+    })?;
+    let live = Live::new();
+    let mut events = live.events();
+    let desk = Arc::new(Desk::live(client.clone(), live.clone()));
+    let tasks = TaskTracker::new();
+    tasks.spawn(serve(bound, desk, stop.clone(), tasks.clone()));
+    let sync = tasks.spawn({
+        let (client, stop) = (client.clone(), stop.clone());
+        async move {
+            let ended = live.run(&client, stop.clone()).await;
+            stop.cancel();
+            ended
+        }
+    });
+    output.line(&Line::Listening { owner: true })?;
+    let (lines, mut told) = Lines::channel();
+    tasks.spawn({
+        let stop = stop.clone();
+        async move {
+            // What ends the telling ends the output below as well.
+            let _ = stop.run_until_cancelled(cmd::listen::tell(&mut events, &lines)).await;
+        }
+    });
+    let mut shown = Ok(());
+    while let (Ok(()), Some(item)) = (&shown, told.recv().await) {
+        shown = output.item(item);
+    }
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    shown?;
+    match sync.await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => Err(Failure::new(Exit::Other, "internal", "the live sync broke off: run `listen` again")),
+    }
+}
+
+async fn serve(bound: Bound, desk: Arc<Desk>, stop: CancellationToken, tasks: TaskTracker) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    while let Some(accepted) = stop.run_until_cancelled(bound.listener.accept()).await {
+        let Ok((stream, _)) = accepted else { continue };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // Dropped: whoever asked tries again until it gives up.
+            continue;
+        };
+        let (desk, stop) = (desk.clone(), stop.clone());
+        tasks.spawn(async move {
+            // A connection that fails has nobody left to tell.
+            let _ = stop.run_until_cancelled(converse(stream, desk)).await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves one connection: requests one behind the other.
+async fn converse(stream: UnixStream, desk: Arc<Desk>) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let order: Order = match socket::read(&mut read).await {
+            Ok(Some(order)) => order,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let message =
+                    format!("cannot read the request: {error}; use the posthouse program of this version");
+                return socket::write(&mut write, &Reply::Failed(Failure::usage("malformed", message))).await;
+            }
+        };
+        let (lines, items) = Lines::channel();
+        let desk = desk.clone();
+        let work = tokio::spawn(async move { cmd::execute(&desk, order, &lines).await });
+        answer(items, &mut read, &mut write).await?;
+        let last = match work.await {
+            Ok(Ok(())) => Reply::Done,
+            Ok(Err(failure)) => Reply::Failed(failure),
+            Err(_) => {
+                Reply::Failed(Failure::new(Exit::Other, "internal", "the command broke off: see the log"))
+            }
+        };
+        socket::write(&mut write, &last).await?;
+    }
+}
+
+/// Hands on what a command says, until it has ended or the asker has gone.
+async fn answer(
+    mut items: tokio::sync::mpsc::Receiver<Item>,
+    read: &mut BufReader<OwnedReadHalf>,
+    write: &mut OwnedWriteHalf,
+) -> std::io::Result<()> {
+    loop {
+        tokio::select! {
+            item = items.recv() => match item {
+                Some(Item::Line(line)) => socket::write(write, &Reply::Line(line)).await?,
+                Some(Item::Export(text)) => socket::write(write, &Reply::Export(text)).await?,
+                None => return Ok(()),
+            },
+            // An asker says nothing before it is answered: this is its going, or a breach that ends the conversation.
+            _ = read.fill_buf() => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What is asked of an open vault, by a command of this process or through the socket of a running `listen`.
+
+use std::time::Duration;
+
+use posthouse_spec::Alias;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::failure::Failure;
+use crate::line::Line;
+
+/// Lines on their way to the output that may wait, items.
+pub(crate) const PENDING_LINES: usize = 256;
+
+/// A request and how to go about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// What is asked.
+    #[serde(flatten)]
+    pub(crate) request: Request,
+    /// How to go about it.
+    #[serde(flatten)]
+    pub(crate) pace: Pace,
+}
+
+/// How long to try, and whether at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pace {
+    /// How long to try to reach the relay, milliseconds.
+    pub(crate) timeout_ms: u64,
+    /// Does not ask the relay.
+    pub(crate) offline: bool,
+}
+
+impl Pace {
+    pub(crate) fn timeout(self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// Sends texts, in this order.
+    Send {
+        /// To whom.
+        to: Alias,
+        /// The texts.
+        texts: Vec<String>,
+    },
+    /// Tells what happens, until the asker goes.
+    Listen,
+    /// Unread messages.
+    Inbox,
+    /// The rooms.
+    Rooms,
+    /// A conversation.
+    History {
+        /// With whom, or a room.
+        with: String,
+        /// At most so many.
+        limit: Option<u64>,
+        /// Only before this place.
+        before: Option<u64>,
+    },
+    /// Who owns the vault.
+    Whoami,
+    /// The safety number with somebody.
+    Verify {
+        /// With whom.
+        alias: Alias,
+    },
+    /// Who asks to talk.
+    Requests,
+    /// Accepts somebody.
+    Accept {
+        /// Whom.
+        alias: Alias,
+    },
+    /// Blocks somebody.
+    Block {
+        /// Whom.
+        alias: Alias,
+    },
+    /// All messages.
+    Export,
+}
+
+/// One piece of an answer.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A line to be shown.
+    Line(Line),
+    /// A line of an export, as it is.
+    Export(String),
+}
+
+/// Where answers go.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines(mpsc::Sender<Item>);
+
+impl Lines {
+    /// A bounded way from a command to its output.
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Item>) {
+        let (sender, receiver) = mpsc::channel(PENDING_LINES);
+        (Self(sender), receiver)
+    }
+
+    /// Hands on a line.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) async fn line(&self, line: Line) -> Result<(), Failure> {
+        self.0.send(Item::Line(line)).await.map_err(|_| Failure::pipe_closed())
+    }
+
+    /// Says that something did not work while the command goes on.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) async fn warn(&self, code: &str, message: impl Into<String>) -> Result<(), Failure> {
+        self.line(Line::Warning { code: code.to_owned(), message: message.into() }).await
+    }
+
+    /// Hands on a line of an export from code that cannot wait otherwise.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) fn export_blocking(&self, text: String) -> Result<(), Failure> {
+        tokio::task::block_in_place(|| self.0.blocking_send(Item::Export(text)))
+            .map_err(|_| Failure::pipe_closed())
+    }
+
+    /// Waits until nobody reads any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+}

@@ -1,0 +1,185 @@
+//! From what was typed to what is done.
+
+use std::io::Write as _;
+
+use posthouse_client::Profile;
+use tokio::io::BufReader;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Cli, Command, ExportArgs, Global, SendArgs};
+use crate::cmd;
+use crate::daemon;
+use crate::failure::{Exit, Failure};
+use crate::input;
+use crate::line::Line;
+use crate::output::Output;
+use crate::place::Place;
+use crate::request::{Item, Order, Pace, Request};
+
+/// How much of standard input is read ahead, bytes.
+const READ_AHEAD: usize = 64 * 1024;
+
+/// Does what was typed, until it is done or somebody presses Ctrl-C.
+///
+/// # Errors
+/// Why it is not done.
+pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
+    let profile = Profile::locate(cli.global.home.as_deref(), &cli.global.profile)?;
+    let stop = on_signal()?;
+    if let Command::Listen = cli.command {
+        return listen(&cli.global, &profile, output, stop).await;
+    }
+    tokio::select! {
+        done = dispatch(cli, &profile, output) => done,
+        () = stop.cancelled() => {
+            let message = "stopped before the end; what was stored stays stored, and goes on with the next command";
+            Err(Failure::new(Exit::Interrupted, "interrupted", message))
+        }
+    }
+}
+
+/// A token that Ctrl-C, and SIGTERM, cancel.
+fn on_signal() -> Result<CancellationToken, Failure> {
+    let no_signals = |error: std::io::Error| {
+        Failure::new(Exit::Other, "signals", format!("cannot listen for signals: {error}"))
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopper.cancel();
+    });
+    Ok(stop)
+}
+
+async fn listen(
+    global: &Global,
+    profile: &Profile,
+    output: &mut Output,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    match Place::find(profile, global).await? {
+        Place::Here(client) => {
+            let done = daemon::run(client.clone(), profile, output, stop).await;
+            client.close().await?;
+            done
+        }
+        mut there => {
+            let follow = there.run(order(Request::Listen, global, false), output, show);
+            stop.run_until_cancelled(follow).await.unwrap_or(Ok(()))
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(), Failure> {
+    let global = &cli.global;
+    let (request, offline) = match &cli.command {
+        Command::Register(args) => return cmd::register::run(args, global, profile, output).await,
+        Command::Send(args) => return send(args, global, profile, output).await,
+        Command::Export(args) => return export(args, global, profile, output).await,
+        Command::Listen => (Request::Listen, false),
+        Command::Inbox(args) => (Request::Inbox, args.offline),
+        Command::Rooms(args) => (Request::Rooms, args.offline),
+        Command::Requests(args) => (Request::Requests, args.offline),
+        Command::Whoami => (Request::Whoami, false),
+        Command::Verify(args) => (Request::Verify { alias: args.alias.clone() }, false),
+        Command::Accept(args) => (Request::Accept { alias: args.alias.clone() }, false),
+        Command::Block(args) => (Request::Block { alias: args.alias.clone() }, false),
+        Command::History(args) => {
+            let request =
+                Request::History { with: args.with.clone(), limit: args.limit, before: args.before };
+            (request, args.read.offline)
+        }
+    };
+    let mut place = Place::find(profile, global).await?;
+    let done = place.run(order(request, global, offline), output, show).await;
+    done.and(place.leave().await)
+}
+
+async fn send(
+    args: &SendArgs,
+    global: &Global,
+    profile: &Profile,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if args.lines && args.text != "-" {
+        return Err(Failure::usage("usage", "--lines reads standard input: write - in place of the text"));
+    }
+    let mut stdin = BufReader::with_capacity(READ_AHEAD, tokio::io::stdin());
+    let one = match (args.lines, args.text.as_str()) {
+        (true, _) => None,
+        (false, "-") => Some(input::whole(&mut stdin).await?),
+        (false, text) => Some(text.to_owned()),
+    };
+    let mut place = Place::find(profile, global).await?;
+    let send = |texts| order(Request::Send { to: args.to.clone(), texts }, global, false);
+    let done = match one {
+        Some(text) => place.run(send(vec![text]), output, show).await,
+        None => loop {
+            let batch = input::batch(&mut stdin).await;
+            if !batch.texts.is_empty() {
+                let sent = place.run(send(batch.texts), output, show).await;
+                if sent.is_err() {
+                    break sent;
+                }
+            } else if batch.broken.is_none() {
+                break Ok(());
+            }
+            if let Some(failure) = batch.broken {
+                break Err(failure);
+            }
+        },
+    };
+    done.and(place.leave().await)
+}
+
+async fn export(
+    args: &ExportArgs,
+    global: &Global,
+    profile: &Profile,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let order = order(Request::Export, global, true);
+    let mut place = Place::find(profile, global).await?;
+    let done = match &args.file {
+        None => place.run(order, output, show).await,
+        Some(path) => {
+            let mut file = cmd::export::create(path)?;
+            let unwritable = |error: std::io::Error| {
+                let message = format!("cannot write {}: {error}; the file is not complete", path.display());
+                Failure::new(Exit::Other, "export-failed", message)
+            };
+            let mut messages = 0;
+            let into_file = |item, output: &mut Output| match item {
+                Item::Export(text) => {
+                    messages += 1;
+                    writeln!(file, "{text}").map_err(unwritable)
+                }
+                line => show(line, output),
+            };
+            match place.run(order, output, into_file).await {
+                Ok(()) => {
+                    file.flush().map_err(unwritable)?;
+                    output.line(&Line::Exported { file: path.display().to_string(), messages })
+                }
+                failed => failed,
+            }
+        }
+    };
+    done.and(place.leave().await)
+}
+
+fn order(request: Request, global: &Global, offline: bool) -> Order {
+    let timeout_ms = global.timeout * 1000;
+    Order { request, pace: Pace { timeout_ms, offline } }
+}
+
+fn show(item: Item, output: &mut Output) -> Result<(), Failure> {
+    output.item(item)
+}
