@@ -62,18 +62,35 @@ impl Network {
         fs::rename(&fresh, self.overrides_file()).context("writing the overrides file")
     }
 
+    /// The relays `a.localhost` and `b.localhost`, up.
+    ///
+    /// # Errors
+    /// One does not start.
+    pub async fn of_two() -> Result<Self> {
+        let mut network = Self::new()?;
+        network.start("a.localhost").await?;
+        network.start("b.localhost").await?;
+        Ok(network)
+    }
+
     /// Adds a relay and starts it.
     ///
     /// # Errors
     /// The domain is taken, or the relay does not start.
     pub async fn start(&mut self, domain: &str) -> Result<()> {
+        self.add(domain).await?.start().await
+    }
+
+    /// Adds a relay that is not up yet.
+    ///
+    /// # Errors
+    /// The domain is taken, or its folder cannot be laid out.
+    pub async fn add(&mut self, domain: &str) -> Result<&Relay> {
         ensure!(!self.relays.contains_key(domain), "{domain} is in the network already");
         let folder = self.folder().join("relays").join(domain);
         let relay = Relay::lay_out(&self.ship.relay, &folder, domain, &self.overrides_file()).await?;
         self.add_override(domain, &relay.http_url())?;
-        relay.start().await?;
-        self.relays.insert(domain.to_owned(), relay);
-        Ok(())
+        Ok(self.relays.entry(domain.to_owned()).or_insert(relay))
     }
 
     /// The relay of a domain.

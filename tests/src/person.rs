@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -41,6 +41,13 @@ impl Outcome {
     }
 }
 
+/// With what somebody opens their vault.
+#[derive(Debug, Clone)]
+enum Lock {
+    Passphrase(String),
+    KeyFile(PathBuf),
+}
+
 /// A person with a home of their own.
 #[derive(Debug)]
 pub struct Person {
@@ -48,7 +55,7 @@ pub struct Person {
     home: PathBuf,
     program: PathBuf,
     relay_url: String,
-    passphrase: Mutex<String>,
+    lock: Mutex<Lock>,
     friends: Mutex<Vec<String>>,
 }
 
@@ -58,15 +65,23 @@ impl Person {
     /// # Errors
     /// The alias has no domain, or the home cannot be made.
     pub fn new(network: &Network, alias: &str) -> Result<Self> {
+        Self::at_home(network, alias, &alias.replace('@', "-at-"))
+    }
+
+    /// Somebody who has not registered yet, in the home folder `home` of the network.
+    ///
+    /// # Errors
+    /// As for [`Person::new`].
+    pub fn at_home(network: &Network, alias: &str, home: &str) -> Result<Self> {
         let (_, domain) = alias.split_once('@').context("an alias is name@domain")?;
-        let home = network.folder().join("people").join(alias.replace('@', "-at-"));
+        let home = network.folder().join("people").join(home);
         fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
         Ok(Self {
             alias: alias.to_owned(),
             home,
             program: network.ship().client.clone(),
             relay_url: network.relay(domain).http_url(),
-            passphrase: Mutex::new(PASSPHRASE.to_owned()),
+            lock: Mutex::new(Lock::Passphrase(PASSPHRASE.to_owned())),
             friends: Mutex::default(),
         })
     }
@@ -77,9 +92,25 @@ impl Person {
     /// The registration fails.
     pub async fn register(network: &Network, alias: &str) -> Result<Self> {
         let person = Self::new(network, alias)?;
-        let lines = person.ok(&["register", alias, "--relay", &person.relay_url]).await?;
-        ensure!(lines.iter().any(|line| line["recovery_code"].is_string()), "no recovery code: {lines:?}");
+        person.sign_up().await?;
         Ok(person)
+    }
+
+    /// Somebody who has registered with a key file, which opens a vault faster than a passphrase.
+    ///
+    /// # Errors
+    /// The registration fails.
+    pub async fn register_with_key_file(network: &Network, alias: &str) -> Result<Self> {
+        let person = Self::new(network, alias)?;
+        *person.lock() = Lock::KeyFile(person.home.join("key"));
+        person.sign_up().await?;
+        Ok(person)
+    }
+
+    async fn sign_up(&self) -> Result<()> {
+        let lines = self.ok(&["register", &self.alias, "--relay", &self.relay_url]).await?;
+        ensure!(lines.iter().any(|line| line["recovery_code"].is_string()), "no recovery code: {lines:?}");
+        Ok(())
     }
 
     /// The alias.
@@ -106,15 +137,22 @@ impl Person {
         &self.relay_url
     }
 
-    /// What the vault is opened with.
+    /// The environment variable that opens the vault, and its value.
     #[must_use]
-    pub fn passphrase(&self) -> String {
-        self.passphrase.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn unlocking(&self) -> (&'static str, String) {
+        match &*self.lock() {
+            Lock::Passphrase(passphrase) => ("POSTHOUSE_PASSPHRASE", passphrase.clone()),
+            Lock::KeyFile(file) => ("POSTHOUSE_KEY_FILE", file.display().to_string()),
+        }
     }
 
     /// Uses another passphrase from now on.
     pub fn set_passphrase(&self, passphrase: &str) {
-        passphrase.clone_into(&mut self.passphrase.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.lock() = Lock::Passphrase(passphrase.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lock> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A command that is ready to be started, with JSON output.
@@ -122,10 +160,13 @@ impl Person {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         // No test touches the keyring of whoever runs it.
-        for name in ["DBUS_SESSION_BUS_ADDRESS", "POSTHOUSE_PROFILE", "POSTHOUSE_KEY_FILE", "NO_COLOR"] {
+        for name in
+            ["DBUS_SESSION_BUS_ADDRESS", "POSTHOUSE_PROFILE", "POSTHOUSE_KEY_FILE", "POSTHOUSE_PASSPHRASE"]
+        {
             command.env_remove(name);
         }
-        command.env("POSTHOUSE_HOME", &self.home).env("POSTHOUSE_PASSPHRASE", self.passphrase());
+        let (name, value) = self.unlocking();
+        command.env("POSTHOUSE_HOME", &self.home).env(name, value);
         command.arg("--json").args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

@@ -1,6 +1,7 @@
 //! A relay as a process, behind proxies that keep its public ports.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -26,6 +27,7 @@ pub struct Relay {
     http: Proxy,
     peer_tcp: Proxy,
     peer_udp: Proxy,
+    environment: Mutex<BTreeMap<String, String>>,
     running: tokio::sync::Mutex<Option<Running>>,
     ready: Mutex<Ready>,
 }
@@ -61,6 +63,7 @@ impl Relay {
             http: Proxy::tcp().await?,
             peer_tcp: Proxy::tcp().await?,
             peer_udp: Proxy::udp().await?,
+            environment: Mutex::default(),
             running: tokio::sync::Mutex::default(),
             ready: Mutex::default(),
         };
@@ -134,6 +137,25 @@ impl Relay {
         [&self.peer_tcp, &self.peer_udp]
     }
 
+    /// Sets an environment variable of the processes started from now on, such as `POSTHOUSE_REGISTRATION`.
+    pub fn set_variable(&self, name: &str, value: &str) {
+        let mut environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+        environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// A command of the relay program for this relay's configuration, such as `check` or `invite`.
+    ///
+    /// # Errors
+    /// It cannot be run, or fails.
+    pub async fn admin(&self, args: &[&str]) -> Result<String> {
+        let mut command = self.command(args, Stdio::piped());
+        let output = within("a command of the relay program", command.output()).await??;
+        if !output.status.success() {
+            bail!("`posthouse-relay {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// Memory that the process holds, KiB.
     ///
     /// # Errors
@@ -156,8 +178,10 @@ impl Relay {
             return Ok(());
         }
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut child =
-            self.command(log).spawn().with_context(|| format!("starting {}", self.program.display()))?;
+        let mut child = self
+            .command(&["serve"], log.into())
+            .spawn()
+            .with_context(|| format!("starting {}", self.program.display()))?;
         let output = child.stdout.take().context("the process has no standard output")?;
         let mut lines = BufReader::new(output).lines();
         let Some(ready) = within("starting a relay", ready_line(&mut lines)).await?? else {
@@ -224,15 +248,16 @@ impl Relay {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn command(&self, log: File) -> Command {
+    fn command(&self, args: &[&str], stderr: Stdio) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("serve").arg("--config").arg(self.config()).current_dir(&self.folder);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        command.args(args).arg("--config").arg(self.config()).current_dir(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("POSTHOUSE_")) {
                 command.env_remove(name);
             }
         }
+        command.envs(&*self.environment.lock().unwrap_or_else(PoisonError::into_inner));
         command
     }
 

@@ -92,15 +92,12 @@ async fn keep(network: &Network, story: &Story, teller: &mut Teller) -> Result<(
 
 /// Lines to copy into a terminal.
 fn commands(network: &Network, own: &Person, other: &Person) -> Vec<String> {
-    let program = network.ship().client.display().to_string();
-    let folder = std::path::Path::new(&program).parent().map(|folder| folder.display().to_string());
+    let programs =
+        network.ship().client.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let (variable, value) = own.unlocking();
     vec![
-        format!("    export PATH=\"{}:$PATH\"", folder.unwrap_or_default()),
-        format!(
-            "    export POSTHOUSE_HOME=\"{}\" POSTHOUSE_PASSPHRASE=\"{}\"",
-            own.home().display(),
-            own.passphrase()
-        ),
+        format!("    export PATH=\"{programs}:$PATH\""),
+        format!("    export POSTHOUSE_HOME=\"{}\" {variable}=\"{value}\"", own.home().display()),
         "    posthouse listen &".to_owned(),
         format!("    posthouse send {} \"Hello from {}\"", other.alias(), own.alias()),
         format!("    posthouse history {}", other.alias()),
