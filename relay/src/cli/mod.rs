@@ -1,0 +1,184 @@
+//! The command line: `serve`, `init`, `check` and `invite`.
+
+mod invite;
+mod serve;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use posthouse_spec::Millis;
+
+use crate::config::{self, Config, Problems};
+use crate::keys::Keys;
+use crate::logging;
+
+/// A Posthouse relay: mailboxes and rooms of one domain, and its side towards other relays.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse-relay", version, about, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients and other relays, until SIGTERM or SIGINT.
+    Serve {
+        #[command(flatten)]
+        options: Options,
+        /// Write where the relay serves to this file, as JSON, once everything listens.
+        #[arg(long, value_name = "FILE")]
+        ready_file: Option<PathBuf>,
+    },
+    /// Write a commented configuration and make the relay's keys; overwrite nothing.
+    Init {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Say in words everything that is wrong with the configuration; exit 1 if anything is.
+    Check {
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Print an invite token, for relays with registration = "invite". The relay may run or not.
+    Invite {
+        #[command(flatten)]
+        options: Options,
+        /// How many accounts may be registered with it.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// In how many days it expires.
+        #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        expires_days: u32,
+    },
+}
+
+/// What every command may be told of the configuration.
+#[derive(Debug, Args)]
+struct Options {
+    /// The configuration file; without it, defaults, environment and flags are all there is.
+    #[arg(long, value_name = "FILE", env = "POSTHOUSE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The relay's domain.
+    #[arg(long)]
+    domain: Option<String>,
+    /// The folder for keys and messages.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to listen for clients, ip:port.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where to listen for other relays, ip:port, QUIC and TCP alike.
+    #[arg(long, value_name = "ADDR")]
+    peer_listen: Option<String>,
+    /// A TOML file that maps domains to base URLs.
+    #[arg(long, value_name = "FILE")]
+    overrides: Option<PathBuf>,
+    /// Who may register: open, invite or closed.
+    #[arg(long, value_name = "WHO")]
+    registration: Option<String>,
+    /// How the log is written: text or json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+impl Options {
+    fn load(&self, file: Option<&PathBuf>) -> Result<Config, Problems> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let flags = [
+            ("domain", self.domain.clone()),
+            ("data", path(&self.data)),
+            ("http.listen", self.listen.clone()),
+            ("peers.listen", self.peer_listen.clone()),
+            ("peers.overrides", path(&self.overrides)),
+            ("registration", self.registration.clone()),
+            ("log.format", self.log_format.clone()),
+        ];
+        let flags = flags.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
+        let environment =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        config::load(file.map(PathBuf::as_path), environment, flags)
+    }
+
+    fn config(&self) -> Result<Config, Problems> {
+        self.load(self.config.as_ref())
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What went wrong, in words.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Serve { options, ready_file } => {
+            let settings = options.config()?.settings()?;
+            logging::start(settings.log_format, &settings.log_level);
+            serve::serve(settings, ready_file.as_deref()).await
+        }
+        Command::Init { options } => init(&options),
+        Command::Check { options } => check(&options).await,
+        Command::Invite { options, uses, expires_days } => {
+            let settings = options.config()?.settings()?;
+            say(&invite::invite(&settings, uses, expires_days, now()).await?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Prints an error for people, and gives the exit code for it.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        text = format!("{text}: {cause}");
+    }
+    // Where even standard error is closed there is nobody to tell.
+    let told = writeln!(std::io::stderr(), "posthouse-relay: {text}");
+    drop(told);
+    ExitCode::FAILURE
+}
+
+fn init(options: &Options) -> anyhow::Result<ExitCode> {
+    let path = options.config.clone().unwrap_or_else(|| "relay.toml".into());
+    let config = options.load(None)?;
+    config.settings()?;
+    config::init(&path, &config)?;
+    Keys::open(&config.data, &mut rand::rng())?;
+    say(&format!(
+        "wrote {} and keys in {}\nnext: edit it, then `posthouse-relay check --config {0}` and `posthouse-relay serve --config {0}`",
+        path.display(),
+        config.data.display(),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(options: &Options) -> anyhow::Result<ExitCode> {
+    let found = match options.config() {
+        Ok(config) => config::check::check(&config, now()).await,
+        Err(problems) => Err(problems),
+    };
+    match found {
+        Ok(summary) => {
+            say(&summary)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Problems(problems)) => {
+            for problem in &problems {
+                say(&format!("{problem}"))?;
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+/// The clock of the machine: the only place that reads it.
+fn now() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,34 @@
+//! `posthouse-relay serve`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{now, say};
+use crate::config::Settings;
+use crate::server::Server;
+
+/// Serves until a signal ends it, or the API for clients stops by itself.
+pub(super) async fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let server = Server::bind(settings, Arc::new(now)).await?;
+    if let Some(path) = ready_file {
+        server.ready().write(path).with_context(|| format!("writing the ready file {}", path.display()))?;
+    }
+    tracing::info!(ready = %server.ready(), "serving");
+    // A relay whose standard output is closed serves all the same.
+    if let Err(error) = say(&server.ready().to_string()) {
+        tracing::warn!(%error, "the ready line could not be written");
+    }
+    let code = tokio::select! {
+        _ = terminate.recv() => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::SUCCESS,
+        () = server.join() => ExitCode::FAILURE,
+    };
+    server.shutdown().await;
+    Ok(code)
+}

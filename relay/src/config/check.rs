@@ -1,0 +1,166 @@
+//! `posthouse-relay check`: what the machine has to say to a configuration that is well formed.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use posthouse_spec::{Domain, Millis};
+
+use super::{Config, Problem, Problems, Settings, load_tls};
+use crate::keys::Keys;
+use crate::manifest;
+use crate::store::StoreError;
+
+/// 2026-01-01: no clock that is right shows an earlier time, milliseconds since 1970.
+const EARLIEST: Millis = Millis(1_767_225_600_000);
+/// 2100-01-01: nor a later one, milliseconds since 1970.
+const LATEST: Millis = Millis(4_102_444_800_000);
+/// How far the newest manifest may lie ahead of the clock, milliseconds.
+const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
+
+/// Says everything that is wrong, or in a few lines what the relay would do.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check(config: &Config, now: Millis) -> Result<String, Problems> {
+    let settings = config.settings()?;
+    let mut problems = Vec::new();
+    clock(now, &mut problems);
+    tls(&settings, now, &mut problems);
+    overrides(&settings, &mut problems);
+    let running = data(&settings, now, &mut problems).await;
+    if !running {
+        ports(&settings, &mut problems);
+    }
+    if problems.is_empty() { Ok(summary(&settings, running)) } else { Err(Problems(problems)) }
+}
+
+fn clock(now: Millis, problems: &mut Vec<Problem>) {
+    if !(EARLIEST..LATEST).contains(&now) {
+        problems.push(Problem::new(
+            "clock",
+            format!("this machine's clock says {} s since 1970, which cannot be", now.0 / 1000),
+            "set it, best by NTP: other relays refuse one whose clock is off by more than five minutes",
+        ));
+    }
+}
+
+fn tls(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) {
+    if let Some(files) = &settings.http.tls
+        && let Err(fault) = load_tls(files, now)
+    {
+        let text = fault.to_string();
+        let (what, fix) = text.split_once("; ").unwrap_or((&text, "name other files"));
+        problems.push(Problem::new("http.certificate", what, fix));
+    }
+}
+
+fn overrides(settings: &Settings, problems: &mut Vec<Problem>) {
+    let Some(path) = &settings.peers.overrides else { return };
+    let form = "write lines such as \"b.example\" = \"https://10.0.0.7:6480\"";
+    let mut wrong = |what: String, fix: &str| {
+        problems.push(Problem::new("peers.overrides", format!("{}: {what}", path.display()), fix));
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return wrong(format!("cannot be read ({error})"), "mend the path, or make the file"),
+    };
+    let table = match text.parse::<toml::Table>() {
+        Ok(table) => table,
+        Err(error) => return wrong(format!("is not TOML ({})", error.message()), form),
+    };
+    for (domain, url) in &table {
+        if domain.parse::<Domain>().is_err() {
+            wrong(format!("`{domain}` is not a domain"), form);
+        }
+        let fine = url.as_str().is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"));
+        if !fine {
+            wrong(format!("the value of `{domain}` is not a URL"), form);
+        }
+    }
+}
+
+/// Looks at the data folder; says whether a relay runs on it.
+async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> bool {
+    let mut wrong = |text: String| {
+        let (what, fix) = text.split_once("; ").unwrap_or((&text, "name another folder with `data`"));
+        problems.push(Problem::new("data", what, fix));
+    };
+    if !writable(&settings.data) {
+        wrong(format!(
+            "the folder {} cannot be written; make it, and give it to the user that runs the relay",
+            settings.data.display()
+        ));
+        return false;
+    }
+    if let Err(error) = Keys::read(&settings.data) {
+        wrong(error.to_string());
+    }
+    match manifest::newest(&settings.data, &settings.domain) {
+        Err(error) => wrong(error.to_string()),
+        Ok(Some(newest)) if newest.created > now.after(MAX_AHEAD_MS) => {
+            wrong("its newest manifest is from the future; set the clock of this machine".into());
+        }
+        Ok(_) => {}
+    }
+    match std::future::ready(Ok(())).await {
+        Ok(()) => false,
+        Err(StoreError::Locked(_)) => true,
+        Err(error) => {
+            wrong(error.to_string().replacen(": ", "; ", 1));
+            false
+        }
+    }
+}
+
+/// Whether files can be made in a folder, or the folder in the nearest one above it that exists.
+fn writable(folder: &Path) -> bool {
+    let mut at = folder;
+    while !at.exists() {
+        at = match at.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+    }
+    if !at.is_dir() {
+        return false;
+    }
+    let probe = at.join(format!(".posthouse-check-{}", std::process::id()));
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).is_ok();
+    made && std::fs::remove_file(&probe).is_ok()
+}
+
+fn ports(settings: &Settings, problems: &mut Vec<Problem>) {
+    let mut taken = |key: &str, kind: &str, address: SocketAddr, error: &std::io::Error| {
+        let (what, fix) = if error.kind() == std::io::ErrorKind::AddrInUse {
+            (format!("another program has the {kind} port of {address}"), "stop it, or choose another port")
+        } else {
+            (
+                format!("the {kind} port of {address} cannot be had ({error})"),
+                "choose an address of this machine",
+            )
+        };
+        problems.push(Problem::new(key, what, fix));
+    };
+    if let Err(error) = TcpListener::bind(settings.http.listen) {
+        taken("http.listen", "TCP", settings.http.listen, &error);
+    }
+    if let Err(error) = TcpListener::bind(settings.peers.listen) {
+        taken("peers.listen", "TCP", settings.peers.listen, &error);
+    }
+    if let Err(error) = UdpSocket::bind(settings.peers.listen) {
+        taken("peers.listen", "UDP", settings.peers.listen, &error);
+    }
+}
+
+fn summary(settings: &Settings, running: bool) -> String {
+    let scheme = if settings.http.tls.is_some() { "HTTPS" } else { "plain HTTP on loopback" };
+    let state =
+        if running { "a relay runs on this data folder now" } else { "no relay runs on this data folder" };
+    format!(
+        "the configuration is fine\n  domain        {}\n  data          {} ({state})\n  clients       {scheme} at {}\n  other relays  QUIC and TCP at {}",
+        settings.domain,
+        settings.data.display(),
+        settings.http.listen,
+        settings.peers.listen,
+    )
+}

@@ -1,0 +1,67 @@
+//! The names of what is counted, and the recorder that keeps the counts.
+//!
+//! Every name starts with `posthouse_`; no label holds a user, a device, a room or an address.
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Requests answered, by route and status.
+pub const REQUESTS: &str = "posthouse_http_requests_total";
+/// Seconds that a request took, by route.
+pub const REQUEST_SECONDS: &str = "posthouse_http_request_seconds";
+/// Client sockets open now.
+pub const SOCKETS: &str = "posthouse_sockets";
+/// Submits that were accepted.
+pub const ACCEPTED: &str = "posthouse_submits_accepted_total";
+/// Submits that were refused, by reason.
+pub const REFUSED: &str = "posthouse_submits_refused_total";
+/// Mailbox items pushed to devices.
+pub const PUSHED: &str = "posthouse_pushes_total";
+/// Items that wait for another relay, by relay and class.
+pub const LANE_BACKLOG: &str = "posthouse_lane_backlog";
+/// Whether a relay is connected, by relay.
+pub const PEER_CONNECTED: &str = "posthouse_peer_connected";
+/// Mailbox and outbox items that the retention has ended.
+pub const EXPIRED: &str = "posthouse_expired_total";
+
+/// Bounds of the buckets of what takes time, seconds.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Bounds of the buckets of what comes in batches, items.
+const ITEMS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts counting, once in a process, and gives the handle that renders the counts.
+pub fn start() -> Option<PrometheusHandle> {
+    RECORDER
+        .get_or_init(|| {
+            let builder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)
+                .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_items".into()), ITEMS));
+            match builder.and_then(PrometheusBuilder::install_recorder) {
+                Ok(handle) => {
+                    describe();
+                    Some(handle)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "nothing is counted: another recorder is installed");
+                    None
+                }
+            }
+        })
+        .clone()
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, Unit::Count, "Requests answered, by route and status.");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time that a request took, by route.");
+    describe_gauge!(SOCKETS, Unit::Count, "Client sockets open now.");
+    describe_counter!(ACCEPTED, Unit::Count, "Submits that were accepted.");
+    describe_counter!(REFUSED, Unit::Count, "Submits that were refused, by reason.");
+    describe_counter!(PUSHED, Unit::Count, "Mailbox items pushed to devices.");
+    describe_gauge!(LANE_BACKLOG, Unit::Count, "Items that wait for another relay, by relay and class.");
+    describe_gauge!(PEER_CONNECTED, "1 where another relay is connected, 0 where it is not.");
+    describe_counter!(EXPIRED, Unit::Count, "Items that the retention has ended.");
+}

@@ -1,0 +1,264 @@
+//! The running relay: put together by [`Server::bind`], watched by [`Server::join`], ended by [`Server::shutdown`].
+//!
+//! The order of the start is the order of what needs what: keys; the store, which keeps a second relay out of the folder;
+//! the ports; the manifest, which names them; and then everybody is let in. Every task hangs on one token and one
+//! tracker, and the shutdown waits for all of them before it closes the store.
+
+mod error;
+mod listen;
+mod tasks;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use posthouse_crypto::SigningKey;
+use posthouse_federation::{Clock, Listening, Node, NodeConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accounts::Accounts;
+use crate::config::{Settings, load_tls};
+use crate::hub::Rooms;
+use crate::keys::Keys;
+use crate::manifest::{self, Announcement};
+use crate::network::Network;
+use crate::outbox::RelayHost;
+use crate::ready::Ready;
+use crate::sessions::{Context, Sessions};
+use crate::state::{App, Operation};
+use crate::store::{Store, Wakes};
+use crate::{http, metrics};
+
+pub use error::StartError;
+
+/// The name of this process's node in the store.
+const NODE: &str = "main";
+/// How long requests that run may take to end at a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long all tasks may take to end at a shutdown.
+const ENDING: Duration = Duration::from_secs(15);
+
+/// A relay that serves.
+pub struct Server {
+    ready: Ready,
+    stop: CancellationToken,
+    failed: CancellationToken,
+    tasks: TaskTracker,
+    web: Handle<SocketAddr>,
+    node: Node,
+    store: Store,
+}
+
+impl Server {
+    /// Starts a relay. When it returns, everything listens.
+    ///
+    /// # Errors
+    /// What keeps it from starting, and what to do about it.
+    pub async fn bind(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        listen::install_tls_provider();
+        let recorder = metrics::start();
+        let tls = settings.http.tls.as_ref().map(|files| load_tls(files, clock())).transpose()?;
+        let keys = Keys::open(&settings.data, &mut rand::rng())?;
+        // Refused before anything is opened, with the domain that the folder belongs to.
+        manifest::newest(&settings.data, &settings.domain)?;
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let network = Network::new(settings.domain.clone());
+        let sessions = Sessions::new(settings.http.max_connections, stop.clone(), tasks.clone());
+        let store = Store::open(&settings.data, &settings.domain, NODE, wakes(&sessions, &network)).await?;
+        let bound = Self::listen(&settings, &keys, &clock).await;
+        let (listener, url, listening) = match bound {
+            Ok(bound) => bound,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
+        let parts = Parts { settings, keys, clock, recorder, stop, tasks, network, sessions, store };
+        parts.start(listener, url, tls, listening).await
+    }
+
+    async fn listen(
+        settings: &Settings,
+        keys: &Keys,
+        clock: &Clock,
+    ) -> Result<(std::net::TcpListener, String, Listening), StartError> {
+        let listener = listen::tcp("clients", "http.listen", settings.http.listen)?;
+        let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
+        let address = listener
+            .local_addr()
+            .map_err(|error| listen::refused("clients", "http.listen", settings.http.listen, error))?;
+        let listening = Node::listen(NodeConfig {
+            domain: settings.domain.clone(),
+            node_key: SigningKey::from_seed(&keys.node.seed()),
+            listen: listen::multiaddresses(settings.peers.listen),
+            overrides: settings.peers.overrides.clone(),
+            policy: settings.peers.policy.clone(),
+            allow_private: settings.peers.private_addresses,
+            clock: Arc::clone(clock),
+        })
+        .await?;
+        Ok((listener, format!("{scheme}://{address}"), listening))
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Returns when the relay cannot go on by itself: the API has stopped.
+    pub async fn join(&self) {
+        self.failed.cancelled().await;
+    }
+
+    /// Ends the relay: nobody is let in any more, sockets hear goodbye, what was taken is written, every task ends.
+    pub async fn shutdown(self) {
+        tracing::info!("shutting down");
+        self.stop.cancel();
+        self.web.graceful_shutdown(Some(GRACE));
+        self.tasks.close();
+        if tokio::time::timeout(ENDING, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "tasks did not end in time");
+        }
+        self.node.shutdown().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// A commit that brought something new wakes the one who waits for it.
+fn wakes(sessions: &Sessions, network: &Network) -> Wakes {
+    let (sessions, network) = (sessions.clone(), network.clone());
+    Wakes {
+        mailbox: Arc::new(move |who| sessions.wake(&who)),
+        lane: Arc::new(move |lane| network.wake(&lane.into())),
+    }
+}
+
+/// What a relay is put together from, once it has its ports.
+struct Parts {
+    settings: Settings,
+    keys: Keys,
+    clock: Clock,
+    recorder: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    network: Network,
+    sessions: Sessions,
+    store: Store,
+}
+
+impl Parts {
+    async fn start(
+        self,
+        listener: std::net::TcpListener,
+        url: String,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        listening: Listening,
+    ) -> Result<Server, StartError> {
+        let peers = listening.addresses();
+        let announcement = Announcement {
+            domain: self.settings.domain.clone(),
+            addresses: listen::announced(&self.settings, &peers),
+            client_url: self
+                .settings
+                .public_url
+                .clone()
+                .unwrap_or_else(|| listen::client_url(&self.settings, &url)),
+        };
+        let own = manifest::current(&self.settings.data, &self.keys, &announcement, (self.clock)())?;
+        self.network.announce(own.clone());
+        let ordering = Arc::new(SigningKey::from_seed(&self.keys.ordering.seed()));
+        let rooms = Rooms::new(
+            self.store.clone(),
+            self.settings.domain.clone(),
+            Arc::clone(&ordering),
+            Arc::new(self.network.clone()),
+        );
+        let accounts = Accounts::new(
+            self.store.clone(),
+            self.network.clone(),
+            ordering,
+            self.settings.registration,
+            self.settings.rates,
+            Arc::clone(&self.clock),
+        );
+        let host = RelayHost::new(
+            self.store.clone(),
+            rooms.clone(),
+            Arc::new(accounts.clone()),
+            Arc::clone(&self.clock),
+        );
+        let node = listening.start(own.signed().clone(), {
+            let _ = host;
+            unimplemented!()
+        })?;
+        rooms.connect(Arc::new(self.network.clone()));
+        self.network.connect(node.federation());
+        let app = self.app(accounts, rooms);
+        let ready = Ready { domain: self.settings.domain.to_string(), http: url, peers };
+        self.serve(app, listener, tls, node, ready)
+    }
+
+    fn app(&self, accounts: Accounts, rooms: Rooms) -> App {
+        App {
+            accounts,
+            rooms,
+            sockets: Context {
+                domain: self.settings.domain.clone(),
+                store: self.store.clone(),
+                clock: Arc::clone(&self.clock),
+                sessions: self.sessions.clone(),
+            },
+            store: self.store.clone(),
+            network: self.network.clone(),
+            operation: Operation {
+                recorder: self.recorder.clone(),
+                token: self.settings.http.metrics_token.as_deref().map(Arc::from),
+            },
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    fn serve(
+        self,
+        app: App,
+        listener: std::net::TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        node: Node,
+        ready: Ready,
+    ) -> Result<Server, StartError> {
+        let web = Handle::new();
+        let failed = CancellationToken::new();
+        tasks::spawn(&self.tasks, &self.stop, &app, self.settings.retention_ms);
+        let router: Router = http::router(app);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let listen = |error| listen::refused("clients", "http.listen", self.settings.http.listen, error);
+        let serving = match tls {
+            Some(config) => {
+                let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(config))
+                    .map_err(listen)?;
+                let server = listen::patient(server.handle(web.clone()));
+                futures::future::Either::Left(server.serve(service))
+            }
+            None => {
+                let server = axum_server::from_tcp(listener).map_err(listen)?;
+                let server = listen::patient(server.handle(web.clone()));
+                futures::future::Either::Right(server.serve(service))
+            }
+        };
+        let ended = failed.clone().drop_guard();
+        self.tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the API for clients stopped");
+            }
+            drop(ended);
+        });
+        Ok(Server { ready, stop: self.stop, failed, tasks: self.tasks, web, node, store: self.store })
+    }
+}

@@ -1,0 +1,70 @@
+//! What a relay does by itself: rooms that fell behind catch up, what is too old expires, and gauges are read.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::{LANE_BACKLOG, PEER_CONNECTED};
+use crate::network::Network;
+use crate::state::App;
+
+/// How often the store is swept.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// How often gauges are read and histograms are folded.
+const GAUGES: Duration = Duration::from_secs(10);
+
+/// Starts the relay's own tasks; they end with `stop`.
+pub(super) fn spawn(tasks: &TaskTracker, stop: &CancellationToken, app: &App, retention_ms: u64) {
+    let (rooms, clock, until) = (app.rooms.clone(), Arc::clone(&app.clock), stop.clone());
+    tasks.spawn(async move { rooms.run(move || clock(), until).await });
+
+    let (store, clock) = (app.store.clone(), Arc::clone(&app.clock));
+    tasks.spawn(every(SWEEP, stop.clone(), move || {
+        let (store, now) = (store.clone(), clock());
+        async move {
+            if let Err(error) = store.sweep(now, retention_ms).await {
+                tracing::warn!(%error, "sweeping the store failed; it is tried again in an hour");
+            }
+        }
+    }));
+
+    let (network, recorder) = (app.network.clone(), app.operation.recorder.clone());
+    tasks.spawn(every(GAUGES, stop.clone(), move || {
+        read_gauges(&network);
+        if let Some(recorder) = &recorder {
+            recorder.run_upkeep();
+        }
+        std::future::ready(())
+    }));
+}
+
+async fn every<F: Future<Output = ()>>(
+    period: Duration,
+    stop: CancellationToken,
+    mut work: impl FnMut() -> F,
+) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => work().await,
+        }
+    }
+}
+
+fn read_gauges(network: &Network) {
+    let Some(federation) = network.federation() else { return };
+    for peer in federation.peers() {
+        let domain = peer.domain.to_string();
+        metrics::gauge!(PEER_CONNECTED, "relay" => domain.clone()).set(f64::from(u8::from(peer.connected)));
+        for (class, waiting) in peer.backlog {
+            let waiting = f64::from(u32::try_from(waiting).unwrap_or(u32::MAX));
+            metrics::gauge!(LANE_BACKLOG, "relay" => domain.clone(), "class" => class.name()).set(waiting);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The API as a client meets it: a real server on free ports, with a real store, and a clock that the test turns.
+
+mod accounts;
+mod asking;
+mod house;
+mod login;
+mod lookup;
+mod operator;
+mod rooms;
+mod socket;
