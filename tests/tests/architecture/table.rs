@@ -1,0 +1,175 @@
+//! The table of ARCHITECTURE.md, "Rooms of the house", as data: who may depend on whom.
+
+/// What a crate may depend on.
+pub(crate) struct Crate {
+    pub(crate) folder: &'static str,
+    pub(crate) name: &'static str,
+    /// Crates of this workspace that it may depend on.
+    pub(crate) siblings: &'static [&'static str],
+    /// All other crates that it may depend on, where the list is closed.
+    pub(crate) only: Option<&'static [&'static str]>,
+    /// Crates that it never depends on.
+    pub(crate) never: &'static [&'static str],
+}
+
+/// Crates that hold sockets or run tasks.
+const IO: &[&str] =
+    &["tokio", "tokio-util", "futures", "axum", "axum-server", "libp2p", "libp2p-stream", "reqwest", "sqlx"];
+
+pub(crate) const CRATES: &[Crate] = &[
+    Crate {
+        folder: "spec",
+        name: "posthouse-spec",
+        siblings: &[],
+        only: Some(&["minicbor", "serde", "thiserror", "hex", "base64", "bytes", "utoipa"]),
+        never: &[],
+    },
+    Crate {
+        folder: "crypto",
+        name: "posthouse-crypto",
+        siblings: &["posthouse-spec"],
+        only: None,
+        never: IO,
+    },
+    Crate {
+        folder: "federation",
+        name: "posthouse-federation",
+        siblings: &["posthouse-spec", "posthouse-crypto"],
+        only: None,
+        never: &["sqlx", "axum", "openmls"],
+    },
+    Crate {
+        folder: "relay",
+        name: "posthouse-relay",
+        siblings: &["posthouse-spec", "posthouse-crypto", "posthouse-federation"],
+        only: None,
+        never: &["openmls", "libp2p", "libp2p-stream"],
+    },
+    Crate {
+        folder: "client",
+        name: "posthouse-client",
+        siblings: &["posthouse-spec", "posthouse-crypto"],
+        only: None,
+        never: &["openmls", "libp2p", "axum"],
+    },
+    Crate {
+        folder: "client-cli",
+        name: "posthouse",
+        siblings: &["posthouse-spec", "posthouse-client"],
+        only: None,
+        never: &["openmls", "sqlx", "libp2p", "axum", "reqwest"],
+    },
+];
+
+/// The one crate that alone may switch on the member's side of rooms in what is shipped.
+pub(crate) const MEMBER_SIDE: &str = "client";
+
+/// What the files of a module may not name.
+pub(crate) struct Module {
+    pub(crate) folder: &'static str,
+    /// Modules of the crate, each with everything below it.
+    pub(crate) modules: &'static [&'static str],
+    /// Paths, each with everything below it.
+    pub(crate) never: &'static [&'static str],
+    pub(crate) why: &'static str,
+}
+
+pub(crate) const MODULES: &[Module] = &[
+    Module {
+        folder: "federation",
+        modules: &["link", "retry", "policy"],
+        never: &["tokio", "tokio_util", "futures", "libp2p", "libp2p_stream", "reqwest", "async_trait"],
+        why: "the link is sans-IO: sockets and tasks live in node",
+    },
+    Module {
+        folder: "federation",
+        modules: &["link", "retry", "policy"],
+        never: &["std::time", "rand", "rand_core", "getrandom"],
+        why: "time and randomness are arguments of core logic",
+    },
+    Module {
+        folder: "federation",
+        modules: &["link", "retry", "policy"],
+        never: &["crate::codec", "crate::behaviour", "crate::node", "crate::discovery"],
+        why: "a core module imports nothing that does I/O",
+    },
+    Module {
+        folder: "federation",
+        modules: &["codec", "behaviour", "discovery"],
+        never: &["crate::node"],
+        why: "the node stands on these, not they on it",
+    },
+    Module {
+        folder: "relay",
+        modules: &["mailbox", "rooms", "quota"],
+        never: &[
+            "tokio",
+            "tokio_util",
+            "futures",
+            "sqlx",
+            "axum",
+            "posthouse_federation",
+            "std::time",
+            "rand",
+        ],
+        why: "these are pure rules over what they are given",
+    },
+    Module {
+        folder: "relay",
+        modules: &["mailbox", "rooms", "quota"],
+        never: &[
+            "crate::store",
+            "crate::http",
+            "crate::sessions",
+            "crate::outbox",
+            "crate::server",
+            "crate::state",
+        ],
+        why: "rules are below what asks them",
+    },
+    Module {
+        folder: "relay",
+        modules: &["store"],
+        never: &["axum", "tower_http", "utoipa", "posthouse_federation"],
+        why: "the store knows neither HTTP nor the federation; outbox.rs translates",
+    },
+    Module {
+        folder: "relay",
+        modules: &["store"],
+        never: &[
+            "crate::http",
+            "crate::sessions",
+            "crate::outbox",
+            "crate::server",
+            "crate::state",
+            "crate::accounts",
+            "crate::hub",
+        ],
+        why: "the store is below everything that stores",
+    },
+    Module {
+        folder: "relay",
+        modules: &["outbox", "sessions", "accounts", "hub"],
+        never: &["crate::http", "crate::server"],
+        why: "HTTP and the server stand on these, not they on them",
+    },
+    Module {
+        folder: "relay",
+        modules: &["http"],
+        never: &["posthouse_federation", "crate::server", "crate::outbox", "sqlx", "libp2p"],
+        why: "a handler asks state, sessions and store, never the federation itself",
+    },
+    Module {
+        folder: "client",
+        modules: &["vault"],
+        never: &[
+            "reqwest",
+            "tokio_tungstenite",
+            "crate::connection",
+            "crate::sync",
+            "crate::rooms",
+            "crate::outbox",
+        ],
+        why: "the vault is below everything that is kept in it",
+    },
+];
