@@ -79,3 +79,28 @@ fn open_with_info(
         .map(Zeroizing::new)
         .map_err(|_| SealError::DoesNotOpen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9180, appendix A.2.1.1, sequence number 0.
+    #[test]
+    fn the_vector_of_rfc_9180_opens() {
+        let hex = |text: &str| hex::decode(text).expect("hexadecimal");
+        let secret: [u8; 32] = hex("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb")
+            .try_into()
+            .expect("32 bytes");
+        let secret = SealSecret::from_bytes(secret);
+        assert_eq!(
+            hex::encode(secret.public().as_bytes()),
+            "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a"
+        );
+        let sealed = hex(concat!(
+            "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a",
+            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
+        ));
+        let opened = open_with_info(&secret, b"Ode on a Grecian Urn", b"Count-0", &sealed).expect("it opens");
+        assert_eq!(opened.as_slice(), b"Beauty is truth, truth beauty");
+    }
+}
