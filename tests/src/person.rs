@@ -13,8 +13,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::network::Network;
 use crate::process::{tail, terminate, within};
 
-/// With what people open their vaults.
-const PASSPHRASE: &str = "correct horse battery staple";
+/// With what people open their vaults, unless a test says otherwise.
+pub const PASSPHRASE: &str = "correct horse battery staple";
 
 /// What a command did.
 #[derive(Debug, Clone)]

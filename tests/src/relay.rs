@@ -208,6 +208,11 @@ impl Relay {
         Ok(())
     }
 
+    /// Whether a process was started, and neither killed nor stopped since.
+    pub fn is_running(&self) -> bool {
+        self.running.try_lock().map_or(true, |running| running.is_some())
+    }
+
     /// Asks the process to end, and waits until it has.
     ///
     /// # Errors
