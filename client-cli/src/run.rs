@@ -64,7 +64,8 @@ async fn listen(
     output: &mut Output,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    match Place::find(profile, global).await? {
+    let Some(place) = stop.run_until_cancelled(Place::find(profile, global)).await else { return Ok(()) };
+    match place? {
         Place::Here(client) => {
             let done = daemon::run(client.clone(), profile, output, stop).await;
             client.close().await?;
