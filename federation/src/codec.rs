@@ -176,6 +176,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(T::from_cbor(&frame)?)
     }
 
+    /// The stream's side, for somebody who wants no frames of it; what was read ahead is lost.
+    #[must_use]
+    pub fn into_inner(self) -> R {
+        self.io
+    }
+
     /// Whether the next frame is there without waiting.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -230,6 +236,12 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     pub async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
         self.io.close().await
+    }
+
+    /// The stream's side; what was gathered and not flushed is lost.
+    #[must_use]
+    pub fn into_inner(self) -> W {
+        self.io
     }
 
     async fn drain(&mut self) -> io::Result<()> {

@@ -1,0 +1,104 @@
+//! The swarm: QUIC, and TCP with Noise and Yamux, with bounds on what strangers may cost.
+
+use std::time::Duration;
+
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::identity::Keypair;
+use libp2p::swarm::{Config, NetworkBehaviour};
+use libp2p::{Swarm, SwarmBuilder, memory_connection_limits, noise, ping, tcp, yamux};
+use posthouse_crypto::SigningKey;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::streams::{Inbound, Streams};
+
+/// Connections from others in the middle of their handshake.
+const MAX_PENDING_INCOMING: u32 = 128;
+/// Dials in progress.
+const MAX_PENDING_OUTGOING: u32 = 64;
+/// Connections from others.
+const MAX_INCOMING: u32 = 2048;
+/// Connections with one peer: one each way, and what a crashed predecessor left behind.
+const MAX_PER_PEER: u32 = 8;
+/// The part of the machine's memory beyond which this process takes no new connections.
+const MAX_MEMORY: f64 = 0.75;
+/// Streams that a peer may have open on one connection, ours and theirs.
+const MAX_STREAMS: u32 = 256;
+/// Streams in the middle of their negotiation, on one connection.
+const MAX_NEGOTIATING: usize = 64;
+/// Bytes that a peer may send ahead of our reading, on one QUIC stream and on one connection.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// A QUIC connection that is silent for so long is gone, milliseconds.
+const MAX_SILENCE_MS: u32 = 10_000;
+/// How often a silent QUIC connection shows that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// How often a peer is asked for a sign of life, and how long it may take: what TCP does not notice by itself.
+const PING_INTERVAL: Duration = Duration::from_secs(4);
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+/// A connection without any stream is kept for so long: a dial costs more than the memory.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// How long a connection may take to be set up.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The behaviours. The limits come first: what they refuse never reaches the others.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    memory: memory_connection_limits::Behaviour,
+    ping: ping::Behaviour,
+    pub(crate) streams: Streams,
+}
+
+/// The swarm with our behaviours.
+pub(crate) type RelaySwarm = Swarm<Behaviour>;
+
+/// Builds the swarm. Its connections run as tasks of `tracker`.
+pub(crate) fn build(
+    key: &SigningKey,
+    tracker: &TaskTracker,
+    inbound: mpsc::Sender<Inbound>,
+) -> Result<RelaySwarm, String> {
+    let mut seed = key.seed();
+    let keypair = Keypair::ed25519_from_bytes(&mut seed[..]).map_err(|e| format!("the node key: {e}"))?;
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(MAX_STREAMS as usize);
+    let tracker = tracker.clone();
+    let swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer)
+        .map_err(|e| format!("the TCP transport: {e}"))?
+        .with_quic_config(|mut quic| {
+            quic.max_idle_timeout = MAX_SILENCE_MS;
+            quic.keep_alive_interval = KEEP_ALIVE;
+            quic.max_concurrent_stream_limit = MAX_STREAMS;
+            quic.max_stream_data = STREAM_WINDOW;
+            quic.max_connection_data = CONNECTION_WINDOW;
+            quic
+        })
+        .with_behaviour(|_| Behaviour {
+            limits: connection_limits::Behaviour::new(limits()),
+            memory: memory_connection_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+            ),
+            streams: Streams::new(inbound),
+        })
+        .map_err(|e| format!("the behaviours: {e}"))?
+        .with_swarm_config(|_| {
+            Config::with_executor(move |task| drop(tracker.spawn(task)))
+                .with_idle_connection_timeout(IDLE_TIMEOUT)
+                .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
+        })
+        .with_connection_timeout(CONNECTION_TIMEOUT)
+        .build();
+    Ok(swarm)
+}
+
+fn limits() -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_PENDING_INCOMING))
+        .with_max_pending_outgoing(Some(MAX_PENDING_OUTGOING))
+        .with_max_established_incoming(Some(MAX_INCOMING))
+        .with_max_established_per_peer(Some(MAX_PER_PEER))
+}

@@ -1,0 +1,206 @@
+//! Getting a session with a relay: the current one, or a new one by look-up, dial and hello.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use posthouse_spec::Domain;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::hello::PeerRule;
+
+use super::dial::{Dialable, dialable};
+use super::directory::Directory;
+use super::hello::Introductions;
+use super::network::Network;
+use super::own::Own;
+use super::peers::{Peer, Peers, Session, until};
+use super::tasks::Tasks;
+use crate::behaviour::peer_of;
+use crate::error::PeerError;
+
+/// How long QUIC is tried alone before TCP is tried too.
+const QUIC_HEAD_START: Duration = Duration::from_secs(1);
+/// How long look-up and dial may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
+/// A failure as young as this is the answer to whoever asks meanwhile, milliseconds.
+const SAME_FAILURE_MS: u64 = 500;
+
+/// Makes sessions.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(crate) own: Arc<Own>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) introductions: Arc<Introductions>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) network: Network,
+    pub(crate) tasks: Tasks,
+}
+
+impl Connector {
+    /// The current session with a relay, or a new one. Whichever side's call gets through first counts.
+    pub(crate) async fn session(&self, domain: &Domain) -> Result<Arc<Session>, PeerError> {
+        let refused = |detail: String| PeerError::Refused {
+            domain: domain.clone(),
+            rule: PeerRule::NotAllowed,
+            detail,
+        };
+        if *domain == self.own.domain {
+            return Err(refused("this is the relay itself".into()));
+        }
+        if !self.own.policy.permits(domain) {
+            return Err(refused(format!("the operator of {} does not federate with it", self.own.domain)));
+        }
+        let peer = self.peers.peer(domain);
+        if let Some(session) = peer.session() {
+            return Ok(session);
+        }
+        let mut watch = peer.watch();
+        // The attempt is a task of its own: whoever waits for it may give up, but a hello once begun is ended, since
+        // the other side counts on it.
+        let (this, name) = (self.clone(), domain.clone());
+        let mut attempt = self.tasks.spawn(async move { this.attempt(&name, &peer).await });
+        tokio::select! {
+            biased;
+            appeared = until(&mut watch, Option::is_some) => appeared.ok_or_else(|| shutting_down(domain)),
+            ended = &mut attempt => match ended {
+                Ok(Err(error)) => Err(error),
+                // It ended well: the session was there, even if it is gone again.
+                Ok(Ok(session)) => Ok(session),
+                Err(_) => Err(shutting_down(domain)),
+            },
+        }
+    }
+
+    async fn attempt(&self, domain: &Domain, peer: &Peer) -> Result<Arc<Session>, PeerError> {
+        let Some(turn) = self.tasks.cancel.run_until_cancelled(peer.dialling.lock()).await else {
+            return Err(shutting_down(domain));
+        };
+        if let Some(session) = peer.session() {
+            return Ok(session);
+        }
+        if let Some(error) = peer.recent_failure(self.own.now(), SAME_FAILURE_MS) {
+            return Err(error);
+        }
+        let result = match self.reach(domain, peer).await {
+            Ok(None) => Ok(()),
+            Ok(Some((node, connection))) => self.introductions.say(domain, node, connection).await,
+            Err(error) => Err(error),
+        };
+        drop(turn);
+        match (peer.session(), result) {
+            (Some(session), _) => Ok(session),
+            (None, Ok(())) => Err(PeerError::Unreachable {
+                domain: domain.clone(),
+                why: "the connection was closed right after hello".into(),
+            }),
+            (None, Err(error)) => {
+                tracing::debug!(%error, "no session");
+                peer.failed(error.clone(), self.own.now(), rand::random());
+                Err(error)
+            }
+        }
+    }
+
+    /// Dials, unless the relay calls first.
+    async fn reach(&self, domain: &Domain, peer: &Peer) -> Result<Option<(PeerId, ConnectionId)>, PeerError> {
+        let mut watch = peer.watch();
+        tokio::select! {
+            () = self.tasks.cancel.cancelled() => Err(shutting_down(domain)),
+            _ = until(&mut watch, Option::is_some) => Ok(None),
+            reached = self.look_up_and_dial(domain) => reached.map(Some),
+            () = tokio::time::sleep(CONNECT_TIMEOUT) => Err(PeerError::Timeout {
+                domain: domain.clone(),
+                what: "the call",
+                after: CONNECT_TIMEOUT,
+            }),
+        }
+    }
+
+    async fn look_up_and_dial(&self, domain: &Domain) -> Result<(PeerId, ConnectionId), PeerError> {
+        let overridden = self.directory.is_overridden(domain).await?;
+        let trusted = overridden || self.own.allow_private || domain.is_loopback();
+        let pinned = self.directory.pinned(domain).await?;
+        // The operator's file comes first: it may know newer addresses than what is pinned.
+        let fresh = overridden || pinned.is_none();
+        let manifest = match (fresh, pinned) {
+            (false, Some(pinned)) => pinned,
+            (_, pinned) => match (self.directory.discover(domain).await, pinned) {
+                (Ok(found), _) => found,
+                (Err(error), Some(pinned)) => {
+                    tracing::debug!(%error, "the pinned manifest is used");
+                    pinned
+                }
+                (Err(error), None) => return Err(error),
+            },
+        };
+        let failed = match self.dial_any(domain, &manifest, trusted).await {
+            Ok(reached) => return Ok(reached),
+            Err(error) if fresh => return Err(error),
+            Err(error) => error,
+        };
+        // The relay may have moved since its manifest was pinned.
+        match self.directory.discover(domain).await {
+            Ok(newer) if newer.seq > manifest.seq => self.dial_any(domain, &newer, trusted).await,
+            _ => Err(failed),
+        }
+    }
+
+    async fn dial_any(
+        &self,
+        domain: &Domain,
+        manifest: &Manifest,
+        trusted: bool,
+    ) -> Result<(PeerId, ConnectionId), PeerError> {
+        let addresses = dialable(manifest, trusted).await;
+        let now = self.own.now();
+        let valid = |node: &&posthouse_spec::manifest::Node| manifest.lists_node(&node.key, now);
+        let mut tried = addresses.left_out.clone();
+        for node in manifest.nodes.iter().filter(valid).filter_map(|node| peer_of(&node.key)) {
+            match self.dial(node, &addresses).await {
+                Ok(connection) => return Ok((node, connection)),
+                Err(why) => tried.push(why),
+            }
+        }
+        if tried.is_empty() {
+            tried.push("its manifest lists no node that is valid now".into());
+        }
+        Err(PeerError::Unreachable { domain: domain.clone(), why: tried.join("; ") })
+    }
+
+    /// QUIC first; TCP when QUIC fails or takes too long.
+    async fn dial(&self, node: PeerId, addresses: &Dialable) -> Result<ConnectionId, String> {
+        if addresses.quic.is_empty() {
+            return self.network.dial(node, addresses.tcp.clone()).await;
+        }
+        let quic = self.network.dial(node, addresses.quic.clone());
+        if addresses.tcp.is_empty() {
+            return quic.await;
+        }
+        tokio::pin!(quic);
+        let tcp = self.network.dial(node, addresses.tcp.clone());
+        let both = |a: String, b: String| format!("{a}; {b}");
+        tokio::select! {
+            first = &mut quic => match first {
+                Ok(connection) => return Ok(connection),
+                Err(quic) => return tcp.await.map_err(|tcp| both(quic, tcp)),
+            },
+            () = tokio::time::sleep(QUIC_HEAD_START) => {}
+        }
+        tokio::pin!(tcp);
+        tokio::select! {
+            first = &mut quic => match first {
+                Ok(connection) => Ok(connection),
+                Err(quic) => tcp.await.map_err(|tcp| both(quic, tcp)),
+            },
+            first = &mut tcp => match first {
+                Ok(connection) => Ok(connection),
+                Err(tcp) => quic.await.map_err(|quic| both(quic, tcp)),
+            },
+        }
+    }
+}
+
+fn shutting_down(domain: &Domain) -> PeerError {
+    PeerError::Unreachable { domain: domain.clone(), why: "this relay is shutting down".into() }
+}

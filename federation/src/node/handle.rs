@@ -1,0 +1,67 @@
+//! The handle by which the rest of the relay uses the federation.
+
+use std::sync::Arc;
+
+use posthouse_crypto::Verified;
+use posthouse_spec::Domain;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+
+use super::directory::Directory;
+use super::lanes::Lanes;
+use super::peers::{PeerStatus, Peers};
+use super::requests::Requests;
+use crate::error::PeerError;
+use crate::host::LaneId;
+
+/// A handle on a running node. Clones are the same node.
+#[derive(Clone)]
+pub struct Federation {
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) requests: Requests,
+    pub(super) directory: Arc<Directory>,
+    pub(super) peers: Arc<Peers>,
+}
+
+impl std::fmt::Debug for Federation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Federation")
+    }
+}
+
+impl Federation {
+    /// Something new waits on a lane. Never waits, and may be called from any thread.
+    pub fn wake(&self, lane: &LaneId) {
+        self.lanes.wake(lane);
+    }
+
+    /// Asks another relay for a chain or for key packages.
+    ///
+    /// # Errors
+    /// The relay is unknown, out of reach, too slow, or a rule was broken.
+    pub async fn keys(&self, domain: &Domain, request: KeysRequest) -> Result<KeysResponse, PeerError> {
+        self.requests.keys(domain, &request).await
+    }
+
+    /// Asks a room's hub.
+    ///
+    /// # Errors
+    /// The relay is unknown, out of reach, too slow, or a rule was broken.
+    pub async fn room(&self, domain: &Domain, request: RoomRequest) -> Result<RoomResponse, PeerError> {
+        self.requests.room(domain, &request).await
+    }
+
+    /// A relay's manifest: the own one, the pinned one, or what discovery finds (and pins).
+    ///
+    /// # Errors
+    /// The relay is unknown.
+    pub async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
+        self.directory.manifest(domain).await
+    }
+
+    /// What is known of other relays, by domain.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.peers.status()
+    }
+}

@@ -1,0 +1,248 @@
+//! Hello: who both sides are, before anything else is said on a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::AsyncReadExt;
+use libp2p::swarm::ConnectionId;
+use libp2p::{PeerId, Stream};
+use posthouse_crypto::Verified;
+use posthouse_spec::cbor::List;
+use posthouse_spec::limits::{MAX_CLOCK_SKEW_MS, MAX_MANIFEST};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::hello::{Hello, HelloResponse, PEER_VERSION, PeerRule};
+use posthouse_spec::{Domain, Millis};
+
+use super::directory::Directory;
+use super::network::Network;
+use super::own::Own;
+use super::peers::Peers;
+use super::wire::{WRITE_TIMEOUT, refuse, report};
+use crate::behaviour::{Protocol, node_key_of};
+use crate::codec::{FrameError, FrameReader, FrameWriter};
+use crate::error::PeerError;
+use crate::host::{Host, HostError};
+use crate::link::Violation;
+
+/// The largest hello, bytes: a manifest and a few numbers.
+const MAX_HELLO: usize = MAX_MANIFEST + 4096;
+/// Cursors in a hello.
+const MAX_CURSORS: usize = 16;
+/// How long a peer may take to say its hello once the stream is open.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the answer may take: the other side may have to look this relay up first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Says and hears hellos.
+pub(crate) struct Introductions {
+    pub(crate) own: Arc<Own>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) network: Network,
+}
+
+impl Introductions {
+    /// Says hello on a connection that this relay has dialled, and checks the answer. A connection on which that
+    /// fails is closed.
+    pub(crate) async fn say(
+        &self,
+        domain: &Domain,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Result<(), PeerError> {
+        let said = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(domain, peer, connection))
+            .await
+            .unwrap_or_else(|_| {
+                Err(PeerError::Timeout { domain: domain.clone(), what: "hello", after: ANSWER_TIMEOUT })
+            });
+        if said.is_err() {
+            self.network.close(connection).await;
+        }
+        said
+    }
+
+    async fn exchange(
+        &self,
+        domain: &Domain,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Result<(), PeerError> {
+        let unreachable = |why: String| PeerError::Unreachable { domain: domain.clone(), why };
+        let refused = |rule, detail: String| PeerError::Refused { domain: domain.clone(), rule, detail };
+        let hello = self
+            .own_hello(domain)
+            .await
+            .map_err(|e| unreachable(format!("this relay's own store failed: {e}")))?;
+        let stream = self.network.open(peer, connection, Protocol::Hello).await.map_err(unreachable)?;
+        let (reading, writing) = stream.split();
+        let mut writer = FrameWriter::new(writing);
+        // A refusal may come before everything is written, and then says more than the broken write.
+        let written = writer.send(&hello).await;
+        let answer = FrameReader::new(reading, MAX_HELLO).value::<HelloResponse>().await;
+        let answer = match (answer, written) {
+            (Ok(answer), _) => answer,
+            (Err(_), Err(error)) => return Err(unreachable(format!("hello could not be said: {error}"))),
+            (Err(error), Ok(())) => match error.rule() {
+                Some(rule) => return Err(refused(rule, format!("its hello: {error}"))),
+                None => return Err(unreachable(format!("it did not answer hello: {error}"))),
+            },
+        };
+        let theirs = match answer {
+            HelloResponse::Hello(theirs) => theirs,
+            HelloResponse::Refused(refusal) => {
+                return Err(refused(refusal.rule, refusal.detail.to_string()));
+            }
+        };
+        let checked = self.check(&theirs, peer, connection).await.and_then(|manifest| {
+            if manifest.domain == *domain {
+                return Ok(manifest);
+            }
+            let detail = format!("the node of {domain} says hello as {}", manifest.domain);
+            Err(Violation::new(PeerRule::NotANode, detail))
+        });
+        let manifest = checked.map_err(|violation| {
+            report(domain, Protocol::Hello, &violation);
+            refused(violation.rule, violation.detail)
+        })?;
+        self.introduce(connection, manifest)
+            .await
+            .ok_or_else(|| unreachable("the connection was closed during hello".into()))
+    }
+
+    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`].
+    pub(crate) async fn hear(&self, stream: Stream, peer: PeerId, connection: ConnectionId) {
+        let (reading, writing) = stream.split();
+        let mut reader = FrameReader::new(reading, MAX_HELLO);
+        let heard = tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>());
+        let heard = heard.await.unwrap_or_else(|_| Err(FrameError::Ended));
+        let checked = match &heard {
+            Ok(hello) => self.check(hello, peer, connection).await,
+            Err(error) => Err(Violation::new(error.rule().unwrap_or(PeerRule::OutOfTurn), error)),
+        };
+        let manifest = match checked {
+            Ok(manifest) => manifest,
+            Err(violation) => {
+                let claimed = heard.ok().and_then(|hello| hello.manifest.peek().ok());
+                let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
+                report(&who, Protocol::Hello, &violation);
+                if let Ok(stream) = reader.into_inner().reunite(writing) {
+                    refuse(stream, Protocol::Hello, &violation).await;
+                }
+                return;
+            }
+        };
+        let domain = manifest.domain.clone();
+        let answer = match self.own_hello(&domain).await {
+            Ok(hello) => hello,
+            Err(error) => {
+                tracing::error!(%domain, %error, "a hello could not be answered: the store failed");
+                return;
+            }
+        };
+        // First the session, then the answer: what the peer sends next must find it.
+        if self.introduce(connection, manifest).await.is_none() {
+            return;
+        }
+        let mut writer = FrameWriter::new(writing);
+        let answering = async {
+            writer.send(&HelloResponse::Hello(answer)).await?;
+            writer.close().await
+        };
+        let answered = tokio::time::timeout(WRITE_TIMEOUT, answering).await;
+        if !matches!(answered, Ok(Ok(()))) {
+            tracing::debug!(%domain, "the peer left before its hello was answered");
+        }
+    }
+
+    async fn introduce(&self, connection: ConnectionId, manifest: Verified<Manifest>) -> Option<()> {
+        let domain = manifest.domain.clone();
+        let superfluous = self.peers.introduced(connection, manifest)?;
+        tracing::info!(%domain, %connection, "connected to a relay");
+        for old in superfluous {
+            self.network.close(old).await;
+        }
+        Some(())
+    }
+
+    async fn own_hello(&self, to: &Domain) -> Result<Hello, HostError> {
+        let mut cursors = self.host.cursors(to).await?;
+        cursors.truncate(MAX_CURSORS);
+        Ok(Hello {
+            min_version: PEER_VERSION,
+            max_version: PEER_VERSION,
+            manifest: self.own.manifest.signed().clone(),
+            now: self.own.now(),
+            cursors: List::new(cursors).unwrap_or_default(),
+        })
+    }
+
+    async fn check(
+        &self,
+        hello: &Hello,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Result<Verified<Manifest>, Violation> {
+        let claimed = hello.manifest.peek().map_err(|e| Violation::new(PeerRule::Malformed, e))?.domain;
+        let now = self.own.now();
+        check_version(hello)?;
+        check_clock(&self.own.domain, now, &claimed, hello.now)?;
+        if !self.own.policy.permits(&claimed) {
+            let detail = format!("the operator of {} does not federate with {claimed}", self.own.domain);
+            return Err(Violation::new(PeerRule::NotAllowed, detail));
+        }
+        if let Some(session) = self.peers.session_on(connection).filter(|s| s.domain != claimed) {
+            let detail = format!("on this connection {} has said hello already", session.domain);
+            return Err(Violation::new(PeerRule::OutOfTurn, detail));
+        }
+        let manifest = self.directory.presented(&claimed, &hello.manifest).await?;
+        let listed = node_key_of(&peer).is_some_and(|key| manifest.lists_node(&key, now));
+        if claimed == self.own.domain || !listed {
+            let detail =
+                format!("the node {peer} is not listed in the manifest of {claimed}, or not at this time");
+            return Err(Violation::new(PeerRule::NotANode, detail));
+        }
+        Ok(manifest)
+    }
+}
+
+fn check_version(hello: &Hello) -> Result<(), Violation> {
+    if (hello.min_version..=hello.max_version).contains(&PEER_VERSION) {
+        return Ok(());
+    }
+    let (min, max) = (hello.min_version, hello.max_version);
+    let detail = format!("versions {min} to {max} were offered, this relay speaks {PEER_VERSION}");
+    Err(Violation::new(PeerRule::Version, detail))
+}
+
+fn check_clock(own: &Domain, ours: Millis, other: &Domain, theirs: Millis) -> Result<(), Violation> {
+    let apart = ours.abs_diff(theirs);
+    if apart <= MAX_CLOCK_SKEW_MS {
+        return Ok(());
+    }
+    let how = if theirs > ours { "ahead of" } else { "behind" };
+    let detail = format!(
+        "the clock of {other} is {} s {how} the clock of {own}; {} s are allowed. Set the one that is wrong",
+        apart / 1000,
+        MAX_CLOCK_SKEW_MS / 1000
+    );
+    Err(Violation::new(PeerRule::ClockSkew, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_by_a_day_is_named_with_its_owner() {
+        let own: Domain = "a.example".parse().expect("a domain");
+        let other: Domain = "b.example".parse().expect("a domain");
+        let day = 24 * 60 * 60 * 1000;
+        let ahead = check_clock(&own, Millis(day), &other, Millis(2 * day)).expect_err("a day");
+        assert_eq!(ahead.rule, PeerRule::ClockSkew);
+        assert!(ahead.detail.contains("b.example is 86400 s ahead of"), "{ahead}");
+        let behind = check_clock(&own, Millis(2 * day), &other, Millis(day)).expect_err("a day");
+        assert!(behind.detail.contains("behind"), "{behind}");
+        assert!(check_clock(&own, Millis(day), &other, Millis(day + MAX_CLOCK_SKEW_MS)).is_ok());
+    }
+}

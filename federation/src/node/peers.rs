@@ -1,0 +1,374 @@
+//! Who is connected, who has said hello, and what went wrong with whom.
+//!
+//! A *connection* is libp2p's; a *session* is a connection on which both relays have checked each other's hello. Of
+//! several sessions with one relay the newest is current: after a crash the old connection may seem alive for
+//! seconds, while the new process has already called.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use posthouse_crypto::Verified;
+use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::{Domain, Millis};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::PeerError;
+use crate::retry::Backoff;
+
+/// Relays that are remembered at once, connected ones not counted.
+const MAX_REMEMBERED: usize = 4096;
+/// Requests to one relay that wait for its answer, besides lanes and hellos: it admits twice as many streams.
+const MAX_REQUESTS: usize = 16;
+/// Rules that a peer may break on one connection before it is cut off.
+const MAX_STRIKES: u32 = 256;
+
+/// A connection on which both sides have said hello.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) domain: Domain,
+    pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) manifest: Verified<Manifest>,
+    /// Later sessions have higher numbers.
+    number: u64,
+}
+
+type Current = watch::Sender<Option<Arc<Session>>>;
+
+/// Follows a relay's current session.
+pub(crate) type Watch = watch::Receiver<Option<Arc<Session>>>;
+
+/// Waits until the current session is as `wanted`, and returns it; nothing either when there is no more to watch.
+pub(crate) async fn until(
+    watch: &mut Watch,
+    wanted: impl FnMut(&Option<Arc<Session>>) -> bool,
+) -> Option<Arc<Session>> {
+    watch.wait_for(wanted).await.ok().and_then(|session| session.clone())
+}
+
+struct Connection {
+    peer: PeerId,
+    inbound: bool,
+    opened: Millis,
+    strikes: u32,
+    session: Current,
+}
+
+/// What is remembered of one relay.
+pub(crate) struct Peer {
+    current: Current,
+    /// Held while this relay is dialled, so that there is one dial at a time.
+    pub(crate) dialling: tokio::sync::Mutex<()>,
+    /// Places for requests that wait for this relay's answer.
+    pub(crate) requests: Semaphore,
+    state: Mutex<PeerState>,
+}
+
+#[derive(Default)]
+struct PeerState {
+    backoff: Backoff,
+    failed_at: Option<Millis>,
+    last_error: Option<PeerError>,
+    backlog: BTreeMap<LaneClass, u64>,
+    /// The stream that works each of the peer's lanes at present.
+    lanes: BTreeMap<LaneClass, CancellationToken>,
+}
+
+#[derive(Default)]
+struct Table {
+    connections: HashMap<ConnectionId, Connection>,
+    peers: HashMap<Domain, Arc<Peer>>,
+    sessions: u64,
+}
+
+/// All connections and peers.
+#[derive(Default)]
+pub(crate) struct Peers(Mutex<Table>);
+
+/// What is known of another relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The relay.
+    pub domain: Domain,
+    /// Whether a connection stands on which both have said hello.
+    pub connected: bool,
+    /// Items that wait for it, by lane class.
+    pub backlog: Vec<(LaneClass, u64)>,
+    /// What went wrong last, while it is not connected.
+    pub last_error: Option<String>,
+    /// When it is tried again, while it is not connected.
+    pub retry_at: Option<Millis>,
+}
+
+/// A lock whose holder panicked still guards sound data: every change under these locks is a single step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn gauge_connected(domain: &Domain, connected: bool) {
+    metrics::gauge!("posthouse_peer_connected", "peer" => domain.to_string())
+        .set(f64::from(u8::from(connected)));
+}
+
+impl Peer {
+    /// The current session, and its changes.
+    pub(crate) fn watch(&self) -> Watch {
+        self.current.subscribe()
+    }
+
+    pub(crate) fn session(&self) -> Option<Arc<Session>> {
+        self.current.borrow().clone()
+    }
+
+    /// Takes note that the relay could not be reached, and says when to try again.
+    pub(crate) fn failed(&self, error: PeerError, now: Millis, random: u64) -> Millis {
+        let mut state = lock(&self.state);
+        state.last_error = Some(error);
+        state.failed_at = Some(now);
+        state.backoff.handle_failure(now, random)
+    }
+
+    /// The failure of at most `within` milliseconds ago, if there was one.
+    pub(crate) fn recent_failure(&self, now: Millis, within: u64) -> Option<PeerError> {
+        let state = lock(&self.state);
+        let recent = state.failed_at.is_some_and(|at| now.0.saturating_sub(at.0) < within);
+        state.last_error.clone().filter(|_| recent)
+    }
+
+    /// The earliest time at which a lane dials again.
+    pub(crate) fn not_before(&self) -> Millis {
+        lock(&self.state).backoff.not_before()
+    }
+
+    fn contact(&self) {
+        let mut state = lock(&self.state);
+        state.backoff.handle_contact();
+        state.last_error = None;
+        state.failed_at = None;
+    }
+
+    /// Takes note of how much waits on a lane.
+    pub(crate) fn set_backlog(&self, domain: &Domain, class: LaneClass, items: u64) {
+        lock(&self.state).backlog.insert(class, items);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of 2^52 items is precise enough")]
+        metrics::gauge!("posthouse_lane_backlog", "peer" => domain.to_string(), "class" => class.name())
+            .set(items as f64);
+    }
+
+    /// A new stream of the peer's lane takes over from the one before, which is told to end.
+    pub(crate) fn take_over_lane(&self, class: LaneClass, parent: &CancellationToken) -> CancellationToken {
+        let token = parent.child_token();
+        if let Some(before) = lock(&self.state).lanes.insert(class, token.clone()) {
+            before.cancel();
+        }
+        token
+    }
+
+    fn status(&self, domain: &Domain) -> PeerStatus {
+        let state = lock(&self.state);
+        let connected = self.current.borrow().is_some();
+        PeerStatus {
+            domain: domain.clone(),
+            connected,
+            backlog: state.backlog.iter().map(|(class, items)| (*class, *items)).collect(),
+            last_error: state.last_error.as_ref().filter(|_| !connected).map(ToString::to_string),
+            retry_at: Some(state.backoff.not_before()).filter(|at| !connected && *at > Millis(0)),
+        }
+    }
+}
+
+impl Peers {
+    /// What is remembered of a relay; made up on first use.
+    pub(crate) fn peer(&self, domain: &Domain) -> Arc<Peer> {
+        lock(&self.0).peer(domain)
+    }
+
+    pub(crate) fn opened(&self, connection: ConnectionId, peer: PeerId, inbound: bool, now: Millis) {
+        let session = Current::default();
+        let entry = Connection { peer, inbound, opened: now, strikes: 0, session };
+        lock(&self.0).connections.insert(connection, entry);
+    }
+
+    pub(crate) fn closed(&self, connection: ConnectionId) {
+        let mut table = lock(&self.0);
+        let Some(gone) = table.connections.remove(&connection) else { return };
+        let Some(session) = gone.session.borrow().clone() else { return };
+        let peer = table.peer(&session.domain);
+        if peer.session().is_none_or(|current| current.connection != connection) {
+            return;
+        }
+        let next = table.newest(&session.domain);
+        gauge_connected(&session.domain, next.is_some());
+        peer.current.send_replace(next);
+    }
+
+    /// Both have said hello on a connection: it is the relay's current session from now on. Returns the connections
+    /// that it makes superfluous, or nothing if it is closed already.
+    pub(crate) fn introduced(
+        &self,
+        connection: ConnectionId,
+        manifest: Verified<Manifest>,
+    ) -> Option<Vec<ConnectionId>> {
+        let mut table = lock(&self.0);
+        table.sessions += 1;
+        let number = table.sessions;
+        let domain = manifest.domain.clone();
+        let (peer_id, inbound) =
+            table.connections.get(&connection).map(|known| (known.peer, known.inbound))?;
+        let session =
+            Arc::new(Session { domain: domain.clone(), peer: peer_id, connection, manifest, number });
+        table.connections.get(&connection)?.session.send_replace(Some(Arc::clone(&session)));
+        let peer = table.peer(&domain);
+        peer.contact();
+        peer.current.send_replace(Some(session));
+        gauge_connected(&domain, true);
+        // A node dials only when it has no session, so an older connection that it dialled is one that it lost.
+        let superfluous = |(id, other): (&ConnectionId, &Connection)| {
+            (*id != connection && other.peer == peer_id && other.inbound == inbound).then_some(*id)
+        };
+        Some(table.connections.iter().filter_map(superfluous).collect())
+    }
+
+    /// The session on a connection, if hello was said.
+    pub(crate) fn session_on(&self, connection: ConnectionId) -> Option<Arc<Session>> {
+        lock(&self.0).connections.get(&connection)?.session.borrow().clone()
+    }
+
+    /// On a connection that this relay dialled the other side may speak before its hello has been checked here.
+    pub(crate) fn awaited_session(&self, connection: ConnectionId) -> Option<Watch> {
+        let table = lock(&self.0);
+        table
+            .connections
+            .get(&connection)
+            .filter(|known| !known.inbound)
+            .map(|known| known.session.subscribe())
+    }
+
+    /// A rule was broken on a connection. Whether it was one too many.
+    pub(crate) fn strike(&self, connection: ConnectionId) -> bool {
+        let mut table = lock(&self.0);
+        table.connections.get_mut(&connection).is_some_and(|known| {
+            known.strikes += 1;
+            known.strikes > MAX_STRIKES
+        })
+    }
+
+    /// Connections that were opened before `since` and still without a hello.
+    pub(crate) fn mute(&self, since: Millis) -> Vec<ConnectionId> {
+        let mute = |(id, known): (&ConnectionId, &Connection)| {
+            (known.opened < since && known.session.borrow().is_none()).then_some(*id)
+        };
+        lock(&self.0).connections.iter().filter_map(mute).collect()
+    }
+
+    pub(crate) fn status(&self) -> Vec<PeerStatus> {
+        let mut all: Vec<_> = lock(&self.0).peers.iter().map(|(domain, peer)| peer.status(domain)).collect();
+        all.sort_by(|a, b| a.domain.cmp(&b.domain));
+        all
+    }
+}
+
+impl Table {
+    fn peer(&mut self, domain: &Domain) -> Arc<Peer> {
+        if let Some(peer) = self.peers.get(domain) {
+            return Arc::clone(peer);
+        }
+        if self.peers.len() >= MAX_REMEMBERED {
+            // Whoever is connected, or in somebody's hands, stays.
+            self.peers.retain(|_, peer| peer.session().is_some() || Arc::strong_count(peer) > 1);
+        }
+        let peer = Arc::new(Peer {
+            current: Current::default(),
+            dialling: tokio::sync::Mutex::default(),
+            requests: Semaphore::new(MAX_REQUESTS),
+            state: Mutex::default(),
+        });
+        self.peers.insert(domain.clone(), Arc::clone(&peer));
+        peer
+    }
+
+    fn newest(&self, domain: &Domain) -> Option<Arc<Session>> {
+        self.connections
+            .values()
+            .filter_map(|known| known.session.borrow().clone())
+            .filter(|session| session.domain == *domain)
+            .max_by_key(|session| session.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthouse_crypto::{SigningKey, follow};
+    use posthouse_spec::cbor::{List, Text};
+    use posthouse_spec::{KeyHash, ManifestSeq};
+
+    fn manifest(domain: &str) -> Verified<Manifest> {
+        let root = SigningKey::from_seed(&[1; 32]);
+        let domain: Domain = domain.parse().expect("a domain of the test");
+        let manifest = Manifest {
+            domain: domain.clone(),
+            seq: ManifestSeq(1),
+            previous: None,
+            root: root.public(),
+            next_root: KeyHash::new([0; 32]),
+            ordering: root.public(),
+            nodes: List::default(),
+            addresses: List::default(),
+            client_url: Text::clipped("https://a.example"),
+            created: Millis(1),
+            lineage: None,
+        };
+        follow(&domain, None, &root.sign(&manifest)).expect("it is sound")
+    }
+
+    fn connection(n: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(n)
+    }
+
+    #[test]
+    fn the_newest_hello_is_current_and_the_call_before_it_superfluous() {
+        let peers = Peers::default();
+        let node = PeerId::random();
+        let domain: Domain = "a.example".parse().expect("a domain");
+        for n in [1, 2] {
+            peers.opened(connection(n), node, true, Millis(1));
+        }
+        peers.opened(connection(3), node, false, Millis(1));
+        assert_eq!(peers.introduced(connection(1), manifest("a.example")), Some(vec![connection(2)]));
+        assert_eq!(peers.introduced(connection(3), manifest("a.example")), Some(vec![]));
+        assert_eq!(peers.peer(&domain).session().map(|s| s.connection), Some(connection(3)));
+        peers.closed(connection(3));
+        assert_eq!(peers.peer(&domain).session().map(|s| s.connection), Some(connection(1)));
+        peers.closed(connection(1));
+        assert!(peers.peer(&domain).session().is_none());
+        assert_eq!(peers.introduced(connection(1), manifest("a.example")), None, "closed meanwhile");
+    }
+
+    #[test]
+    fn contact_resets_the_wait() {
+        let peers = Peers::default();
+        let domain: Domain = "a.example".parse().expect("a domain");
+        let peer = peers.peer(&domain);
+        let error = PeerError::Unreachable { domain, why: "nobody there".into() };
+        assert!(peer.failed(error, Millis(5), 0) > Millis(5));
+        peers.opened(connection(1), PeerId::random(), true, Millis(6));
+        peers.introduced(connection(1), manifest("a.example"));
+        assert_eq!(peer.not_before(), Millis(0));
+        assert!(peer.recent_failure(Millis(6), 1_000).is_none());
+    }
+
+    #[test]
+    fn whoever_never_says_hello_is_found_out() {
+        let peers = Peers::default();
+        peers.opened(connection(1), PeerId::random(), true, Millis(1));
+        peers.opened(connection(2), PeerId::random(), true, Millis(1));
+        peers.introduced(connection(2), manifest("a.example"));
+        peers.opened(connection(3), PeerId::random(), true, Millis(50));
+        assert_eq!(peers.mute(Millis(50)), vec![connection(1)]);
+    }
+}

@@ -1,0 +1,55 @@
+//! Refusals on a stream, in the form of its protocol.
+
+use std::time::Duration;
+
+use futures::AsyncReadExt;
+use libp2p::Stream;
+use posthouse_spec::cbor::Text;
+use posthouse_spec::peer::hello::{HelloResponse, PeerRefusal};
+use posthouse_spec::peer::{KeysResponse, ReceiptFrame, RoomResponse};
+
+use crate::behaviour::Protocol;
+use crate::codec::FrameWriter;
+use crate::link::Violation;
+
+/// How long one write may take before the peer counts as gone.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a refused stream is still read, so that the refusal is not lost with a reset, and how many bytes.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// Names a peer that broke a rule in log and metrics.
+pub(crate) fn report(peer: impl std::fmt::Display, protocol: Protocol, violation: &Violation) {
+    tracing::warn!(
+        peer = %peer,
+        protocol = protocol.name(),
+        rule = violation.rule.name(),
+        detail = violation.detail,
+        "a peer broke a rule"
+    );
+    metrics::counter!("posthouse_peer_refusals_total", "rule" => violation.rule.name()).increment(1);
+}
+
+/// Tells the peer which rule it broke, and ends the stream.
+pub(crate) async fn refuse(stream: Stream, protocol: Protocol, violation: &Violation) {
+    let refusal = PeerRefusal { rule: violation.rule, detail: Text::clipped(&violation.detail) };
+    let (mut reading, writing) = stream.split();
+    let mut writer = FrameWriter::new(writing);
+    let telling = async {
+        match protocol {
+            Protocol::Hello => writer.send(&HelloResponse::Refused(refusal)).await,
+            Protocol::Deliver => writer.send(&ReceiptFrame::Refused(refusal)).await,
+            Protocol::Room => writer.send(&RoomResponse::Rejected(refusal)).await,
+            Protocol::Keys => writer.send(&KeysResponse::Rejected(refusal)).await,
+        }?;
+        writer.close().await
+    };
+    // A peer that does not listen has only itself to blame.
+    let told = tokio::time::timeout(WRITE_TIMEOUT, telling).await;
+    if matches!(told, Ok(Ok(()))) {
+        let mut rest = (&mut reading).take(LINGER_BYTES);
+        let mut nowhere = futures::io::sink();
+        let draining = futures::io::copy(&mut rest, &mut nowhere);
+        let _ = tokio::time::timeout(LINGER, draining).await;
+    }
+}

@@ -1,0 +1,254 @@
+//! A relay's store in memory: it survives the node, as a data folder survives the process.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use posthouse_crypto::Verified;
+use posthouse_federation::{
+    Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
+};
+use posthouse_spec::cbor::Text;
+use posthouse_spec::client::Refusal;
+use posthouse_spec::envelope::{Envelope, LaneClass};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
+use posthouse_spec::peer::hello::LaneCursor;
+use posthouse_spec::peer::room::RoomRefusal;
+use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
+use tokio::sync::watch;
+
+struct Lane {
+    incarnation: Incarnation,
+    items: VecDeque<OutboundItem>,
+    next: LaneSeq,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: BTreeMap<LaneId, Lane>,
+    cursors: BTreeMap<(Domain, LaneClass, Incarnation), LaneSeq>,
+    pins: BTreeMap<Domain, Signed<Manifest>>,
+    neighbours: Vec<Domain>,
+    received: Vec<(Domain, Bytes)>,
+    refused: Vec<RefusedItem>,
+    envelopes: u64,
+    failing: u32,
+}
+
+/// The store.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+impl Memory {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap());
+        self.changed.send_replace(());
+        result
+    }
+
+    /// Puts an item into the outbox.
+    pub fn post(&self, lane: &LaneId, bytes: impl Into<Bytes>) {
+        self.change(|state| {
+            let lane = state.lane(lane);
+            lane.items.push_back(OutboundItem { seq: lane.next, bytes: bytes.into() });
+            lane.next = lane.next.next();
+        });
+    }
+
+    /// What was received, in order.
+    pub fn received(&self) -> Vec<(Domain, Bytes)> {
+        self.state.lock().unwrap().received.clone()
+    }
+
+    /// What other relays refused of this one's items.
+    pub fn refused(&self) -> Vec<RefusedItem> {
+        self.state.lock().unwrap().refused.clone()
+    }
+
+    /// How many envelopes brought something new.
+    pub fn envelopes(&self) -> u64 {
+        self.state.lock().unwrap().envelopes
+    }
+
+    /// Items that wait in the outbox.
+    pub fn waiting(&self) -> usize {
+        self.state.lock().unwrap().lanes.values().map(|lane| lane.items.len()).sum()
+    }
+
+    /// The next `times` writes of the inbox fail.
+    pub fn fail_next(&self, times: u32) {
+        self.change(|state| state.failing = times);
+    }
+
+    /// Whom this relay shares rooms with.
+    pub fn set_neighbours(&self, neighbours: &[&str]) {
+        self.change(|state| state.neighbours = neighbours.iter().map(|text| text.parse().unwrap()).collect());
+    }
+
+    /// What is pinned for a domain.
+    pub fn pin_of(&self, domain: &str) -> Option<Signed<Manifest>> {
+        self.state.lock().unwrap().pins.get(&domain.parse().unwrap()).cloned()
+    }
+
+    /// Waits until the store is as wanted.
+    pub async fn until(&self, wanted: impl Fn(&Self) -> bool) {
+        let mut changed = self.changed.subscribe();
+        while !wanted(self) {
+            changed.changed().await.unwrap();
+        }
+    }
+}
+
+impl State {
+    fn lane(&mut self, lane: &LaneId) -> &mut Lane {
+        let number = self.lanes.len() as u8;
+        self.lanes.entry(lane.clone()).or_insert_with(|| Lane {
+            incarnation: Incarnation::new([number; 16]),
+            items: VecDeque::new(),
+            next: LaneSeq(1),
+        })
+    }
+}
+
+#[async_trait]
+impl Outbox for Memory {
+    async fn lanes(&self) -> Result<Vec<LaneId>, HostError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.lanes.iter().filter(|(_, lane)| !lane.items.is_empty()).map(|(id, _)| id.clone()).collect())
+    }
+
+    async fn neighbours(&self) -> Result<Vec<Domain>, HostError> {
+        Ok(self.state.lock().unwrap().neighbours.clone())
+    }
+
+    async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError> {
+        let mut state = self.state.lock().unwrap();
+        let lane = state.lane(lane);
+        let oldest = lane.items.front().map_or(lane.next, |item| item.seq);
+        Ok(LaneState { incarnation: lane.incarnation, oldest, next: lane.next })
+    }
+
+    async fn items(
+        &self,
+        lane: &LaneId,
+        from: LaneSeq,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutboundItem>, HostError> {
+        let mut state = self.state.lock().unwrap();
+        let mut total = 0;
+        let mut found = Vec::new();
+        for item in state.lane(lane).items.iter().filter(|item| item.seq >= from).take(max_items) {
+            total += item.bytes.len();
+            if total > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push(item.clone());
+        }
+        Ok(found)
+    }
+
+    async fn acknowledged(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+        next: LaneSeq,
+        refused: Vec<RefusedItem>,
+    ) -> Result<(), HostError> {
+        self.change(|state| {
+            let lane = state.lane(lane);
+            if lane.incarnation == incarnation {
+                lane.items.retain(|item| item.seq >= next);
+            }
+            state.refused.extend(refused);
+        });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Inbox for Memory {
+    async fn cursor(
+        &self,
+        origin: &Domain,
+        class: LaneClass,
+        incarnation: Incarnation,
+    ) -> Result<LaneSeq, HostError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.cursors.get(&(origin.clone(), class, incarnation)).copied().unwrap_or(LaneSeq(1)))
+    }
+
+    async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError> {
+        let state = self.state.lock().unwrap();
+        let ours = state.cursors.iter().filter(|((domain, ..), _)| domain == origin);
+        Ok(ours
+            .map(|((_, class, incarnation), next)| LaneCursor {
+                class: *class,
+                incarnation: *incarnation,
+                next: *next,
+            })
+            .collect())
+    }
+
+    async fn receive(&self, origin: &Domain, envelope: Verified<Envelope>) -> Result<Received, ReceiveError> {
+        self.change(|state| {
+            if state.failing > 0 {
+                state.failing -= 1;
+                return Err(HostError::new("the disk is full").into());
+            }
+            let lane = (origin.clone(), envelope.class, envelope.incarnation);
+            let cursor = state.cursors.entry(lane).or_insert(LaneSeq(1));
+            if envelope.first > *cursor {
+                return Err(ReceiveError::Gap { expected: *cursor });
+            }
+            state.envelopes += 1;
+            let mut refused = Vec::new();
+            for (seq, item) in (envelope.first.0..).map(LaneSeq).zip(envelope.items.iter()) {
+                if seq < *cursor {
+                    continue;
+                }
+                *cursor = seq.next();
+                if &item[..] == b"refuse me" {
+                    let detail = Text::clipped("as it asked");
+                    refused.push(RefusedItem { seq, reason: ItemRefusal::Invalid, detail });
+                } else {
+                    state.received.push((origin.clone(), item.bytes().clone()));
+                }
+            }
+            Ok(Received { next: *cursor, refused })
+        })
+    }
+}
+
+#[async_trait]
+impl Service for Memory {
+    async fn keys(&self, from: &Domain, request: KeysRequest) -> KeysResponse {
+        let detail = Text::clipped(&format!("{from} asked {request:?}"));
+        KeysResponse::Refused(RoomRefusal { reason: Refusal::NotFound, detail, decided: None })
+    }
+
+    async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse {
+        let detail = Text::clipped(&format!("{from} asked {request:?}"));
+        RoomResponse::Refused(RoomRefusal { reason: Refusal::UnknownRoom, detail, decided: None })
+    }
+}
+
+#[async_trait]
+impl Pins for Memory {
+    async fn pinned(&self, domain: &Domain) -> Result<Option<Signed<Manifest>>, HostError> {
+        Ok(self.state.lock().unwrap().pins.get(domain).cloned())
+    }
+
+    async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
+        self.change(|state| state.pins.insert(domain.clone(), manifest.clone()));
+        Ok(())
+    }
+}
+
+impl Host for Memory {}

@@ -1,0 +1,219 @@
+//! The town: where its relays publish their manifests, and how they are started, ended and started again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use posthouse_crypto::{SigningKey, key_hash, manifest_hash, sha256};
+use posthouse_federation::{Clock, Federation, LaneId, Node, NodeConfig, Policy};
+use posthouse_spec::cbor::{List, Text};
+use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::manifest::{Manifest, Node as ManifestNode, WELL_KNOWN_PATH};
+use posthouse_spec::{Domain, Lineage, ManifestSeq, Millis, Signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::memory::Memory;
+
+/// The machine's own clock.
+pub fn wall_clock() -> Millis {
+    Millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+}
+
+type Board = Arc<Mutex<BTreeMap<String, Signed<Manifest>>>>;
+
+/// A board of manifests, served over HTTP below `/DOMAIN`.
+pub struct Town {
+    folder: tempfile::TempDir,
+    base: String,
+    board: Board,
+}
+
+impl Town {
+    /// An empty town.
+    pub async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let board = Board::default();
+        tokio::spawn(serve(listener, Arc::clone(&board)));
+        let town = Self { folder: tempfile::tempdir().unwrap(), base, board };
+        std::fs::write(town.overrides(), "").unwrap();
+        town
+    }
+
+    /// The overrides file that all relays of the town share.
+    pub fn overrides(&self) -> PathBuf {
+        self.folder.path().join("overrides.toml")
+    }
+
+    /// Makes a manifest known under its domain.
+    pub fn publish(&self, domain: &Domain, manifest: Signed<Manifest>) {
+        let mut board = self.board.lock().unwrap();
+        board.insert(domain.to_string(), manifest);
+        let lines: String =
+            board.keys().map(|name| format!("\"{name}\" = \"{}\"\n", self.url(name))).collect();
+        std::fs::write(self.overrides(), lines).unwrap();
+    }
+
+    /// A domain that is known but whose relay does not answer for its manifest.
+    pub fn withdraw(&self, domain: &str) {
+        self.board.lock().unwrap().remove(domain);
+    }
+
+    fn url(&self, name: &str) -> String {
+        // The well-known path is absolute, so each relay gets a host name of its own instead of a folder.
+        self.base.replace("127.0.0.1", &format!("{name}.board.localhost"))
+    }
+}
+
+async fn serve(listener: TcpListener, board: Board) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let board = Arc::clone(&board);
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0; 1024];
+                match stream.read(&mut byte).await {
+                    Ok(n) if n > 0 => request.extend_from_slice(&byte[..n]),
+                    _ => return,
+                }
+            }
+            let request = String::from_utf8_lossy(&request).to_lowercase();
+            let asked = request.starts_with(&format!("get {WELL_KNOWN_PATH}"));
+            let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+            let name = host.split(".board.localhost").next().unwrap_or_default().to_owned();
+            let found = board.lock().unwrap().get(&name).filter(|_| asked).cloned();
+            let mut answer = match &found {
+                Some(manifest) => {
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", manifest.as_bytes().len())
+                }
+                None => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n".to_owned(),
+            }
+            .into_bytes();
+            answer.extend_from_slice(b"connection: close\r\n\r\n");
+            answer.extend(found.iter().flat_map(|manifest| manifest.as_bytes().to_vec()));
+            let _ = stream.write_all(&answer).await;
+        });
+    }
+}
+
+/// A relay whose node comes and goes, while its keys, store and ports stay.
+pub struct Relay {
+    pub domain: Domain,
+    pub root: SigningKey,
+    pub key_seed: [u8; 32],
+    pub memory: Arc<Memory>,
+    pub policy: Policy,
+    pub clock: Clock,
+    pub listen: Vec<String>,
+    pub overrides: PathBuf,
+    /// How long the node is listed, from the relay's own now.
+    pub valid_ms: u64,
+    last: Option<Signed<Manifest>>,
+    node: Option<Node>,
+}
+
+impl Relay {
+    /// A relay that listens with QUIC and TCP once it is started.
+    pub fn new(town: &Town, domain: &str, seed: u8) -> Self {
+        Self {
+            domain: domain.parse().unwrap(),
+            root: SigningKey::from_seed(&[seed; 32]),
+            key_seed: [seed.wrapping_add(100); 32],
+            memory: Arc::default(),
+            policy: Policy::Open,
+            clock: Arc::new(wall_clock),
+            listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".into(), "/ip4/127.0.0.1/tcp/0".into()],
+            overrides: town.overrides(),
+            valid_ms: 3_600_000,
+            last: None,
+            node: None,
+        }
+    }
+
+    /// Starts the node and publishes a manifest with its addresses.
+    pub async fn start(&mut self, town: &Town) {
+        let listening = Node::listen(NodeConfig {
+            domain: self.domain.clone(),
+            node_key: SigningKey::from_seed(&self.key_seed),
+            listen: self.listen.clone(),
+            overrides: Some(self.overrides.clone()),
+            policy: self.policy.clone(),
+            allow_private: false,
+            clock: Arc::clone(&self.clock),
+        })
+        .await
+        .unwrap();
+        self.listen = listening.addresses();
+        let manifest = self.manifest();
+        town.publish(&self.domain, manifest.clone());
+        self.last = Some(manifest.clone());
+        self.node = Some(listening.start(manifest, self.memory.clone()).unwrap());
+    }
+
+    /// The next manifest of the relay's chain.
+    pub fn manifest(&self) -> Signed<Manifest> {
+        let now = (self.clock)();
+        let before = self.last.as_ref().map(|signed| (signed, signed.peek().unwrap()));
+        let seq = before.as_ref().map_or(ManifestSeq(1), |(_, manifest)| manifest.seq.next());
+        let lineage = before.as_ref().map(|(signed, manifest)| {
+            manifest.lineage.unwrap_or_else(|| Lineage::new(sha256(signed.payload_bytes())))
+        });
+        let node = ManifestNode {
+            key: SigningKey::from_seed(&self.key_seed).public(),
+            not_before: Millis(0),
+            not_after: now.after(self.valid_ms),
+        };
+        self.root.sign(&Manifest {
+            domain: self.domain.clone(),
+            seq,
+            previous: before.as_ref().map(|(signed, _)| manifest_hash(signed)),
+            root: self.root.public(),
+            next_root: key_hash(&SigningKey::from_seed(&[200; 32]).public()),
+            ordering: self.root.public(),
+            nodes: List::new(vec![node]).unwrap(),
+            addresses: List::new(self.listen.iter().map(|text| Text::clipped(text)).collect()).unwrap(),
+            client_url: Text::clipped("https://relay.example"),
+            created: now,
+            lineage,
+        })
+    }
+
+    /// The running node's handle.
+    pub fn federation(&self) -> Federation {
+        self.node.as_ref().unwrap().federation()
+    }
+
+    /// Ends the node.
+    pub async fn stop(&mut self) {
+        self.node.take().unwrap().shutdown().await;
+    }
+
+    /// Posts an item on the messages lane and wakes it, if the node is up.
+    pub fn post(&self, to: &Relay, text: &str) {
+        self.post_on(LaneClass::Messages, to, text);
+    }
+
+    /// Posts an item on a lane and wakes it, if the node is up.
+    pub fn post_on(&self, class: LaneClass, to: &Relay, text: &str) {
+        let lane = LaneId { peer: to.domain.clone(), class };
+        self.memory.post(&lane, text.as_bytes().to_vec());
+        if let Some(node) = &self.node {
+            node.federation().wake(&lane);
+        }
+    }
+
+    /// What was received, as text.
+    pub fn texts(&self) -> Vec<String> {
+        let received = self.memory.received();
+        received.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
+    /// Waits for so many items.
+    pub async fn receives(&self, count: usize) -> Vec<String> {
+        let what = format!("the arrival of {count} items at {}", self.domain);
+        super::soon(&what, self.memory.until(|memory| memory.received().len() >= count)).await;
+        self.texts()
+    }
+}
