@@ -128,8 +128,8 @@ impl Lines {
     /// # Errors
     /// Nobody reads any more.
     pub(crate) fn export_blocking(&self, text: String) -> Result<(), Failure> {
-        tokio::task::block_in_place(|| self.0.blocking_send(Item::Export(text)))
-            .map_err(|_| Failure::pipe_closed())
+        let hand_on = || self.0.blocking_send(Item::Export(text)).map_err(|_| Failure::pipe_closed());
+        tokio::task::block_in_place(hand_on)
     }
 
     /// Waits until nobody reads any more.
