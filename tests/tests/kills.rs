@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use posthouse_tests::{Listener, Network, Person, Relay};
+use anyhow::{Context as _, Result, ensure};
+use posthouse_tests::{Listener, Network, Person};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
@@ -143,7 +143,7 @@ async fn round(network: &Network, ways: &mut [Way<'_>; 2], rng: &mut StdRng) -> 
         true => Some(ways[1].from.listen().await?),
         false => None,
     };
-    let mut senders = [Some(ways[0].start().await?), Some(ways[1].start().await?)];
+    let mut senders = [ways[0].start().await?, ways[1].start().await?];
     let mut killed = 0;
     for _ in 0..rng.random_range(1..=3) {
         // No event marks a random point in time: here waiting for a while is what is meant.
@@ -155,9 +155,7 @@ async fn round(network: &Network, ways: &mut [Way<'_>; 2], rng: &mut StdRng) -> 
         relay.start().await?;
     }
     for (way, (sender, first)) in ways.iter_mut().zip(senders.into_iter().zip([first_a, first_b])) {
-        if let Some(sender) = sender {
-            way.finish(sender, first).await?;
-        }
+        way.finish(sender, first).await?;
     }
     if let Some(listener) = listener {
         listener.terminate().await?;
@@ -168,24 +166,20 @@ async fn round(network: &Network, ways: &mut [Way<'_>; 2], rng: &mut StdRng) -> 
 async fn kill(
     victim: Victim,
     network: &Network,
-    senders: &mut [Option<Child>; 2],
+    senders: &mut [Child; 2],
     listener: &mut Option<Listener>,
 ) -> Result<u64> {
-    let relay = |relay: &Relay| relay.is_running();
     match victim {
         Victim::RelayA | Victim::RelayB => {
-            let relay_of =
-                network.relay(if victim == Victim::RelayA { "a.localhost" } else { "b.localhost" });
-            if !relay(relay_of) {
+            let domain = if victim == Victim::RelayA { "a.localhost" } else { "b.localhost" };
+            if !network.relay(domain).is_running() {
                 return Ok(0);
             }
-            relay_of.kill().await?;
-            // Half of the time it stays down until the round ends; then everybody has to wait for it.
-            Ok(1)
+            // It stays down until the round ends.
+            network.relay(domain).kill().await.map(|()| 1)
         }
         Victim::Sender | Victim::OtherSender => {
-            let child = senders[usize::from(victim == Victim::OtherSender)].as_mut();
-            let Some(child) = child else { bail!("a sender is kept until the round ends") };
+            let child = &mut senders[usize::from(victim == Victim::OtherSender)];
             if child.try_wait()?.is_some() {
                 return Ok(0);
             }
