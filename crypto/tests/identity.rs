@@ -73,7 +73,10 @@ fn an_account_lives_through_every_kind_of_event() {
     assert_eq!((account.seq(), account.chain().len()), (ChainSeq(4), 5));
 
     let again = Account::validate(account.chain()).expect("the whole chain holds");
-    assert_eq!((again.id(), again.head(), again.devices()), (account.id(), account.head(), account.devices()));
+    assert_eq!(
+        (again.id(), again.head(), again.devices()),
+        (account.id(), account.head(), account.devices())
+    );
     Account::validate_as(&account.id(), account.chain()).expect("it is this account");
 }
 
@@ -193,10 +196,16 @@ fn only_who_may_sign_signs() {
 #[test]
 fn a_device_joins_once_and_leaves_once() {
     let (account, recovery, phone) = person(10);
-    assert_eq!(refused(&account, add_device(&account, &recovery, device(&phone), NOW)), ChainFault::DeviceReused);
+    assert_eq!(
+        refused(&account, add_device(&account, &recovery, device(&phone), NOW)),
+        ChainFault::DeviceReused
+    );
     let gone = extended(&account, revoke_device(&account, &phone, phone.device_id(), None, NOW));
     assert_eq!(refused(&gone, add_device(&gone, &recovery, device(&phone), NOW)), ChainFault::DeviceReused);
-    assert_eq!(refused(&gone, revoke_device(&gone, &phone, phone.device_id(), None, NOW)), ChainFault::NotActive);
+    assert_eq!(
+        refused(&gone, revoke_device(&gone, &phone, phone.device_id(), None, NOW)),
+        ChainFault::NotActive
+    );
     let never = revoke_device(&gone, &recovery, DeviceId::new([1; 32]), None, NOW);
     assert_eq!(refused(&gone, never), ChainFault::NotActive);
 }
@@ -243,7 +252,8 @@ fn a_record_ties_alias_account_and_chain_together() {
     let no_claim = verify_record(&record(&account, &alias, &key(62), &relay), None, &relay.public());
     assert!(matches!(no_claim, Err(IdentityError::Claim(_))));
     let wanted = "bob@a.example".parse().expect("an alias");
-    let other_alias = verify_record(&record(&account, &alias, &phone, &relay), Some(&wanted), &relay.public());
+    let other_alias =
+        verify_record(&record(&account, &alias, &phone, &relay), Some(&wanted), &relay.public());
     assert!(matches!(other_alias, Err(IdentityError::OtherAlias { .. })));
     let mut swapped = record(&account, &alias, &phone, &relay);
     let same_device_elsewhere = genesis(
@@ -265,7 +275,8 @@ fn a_record_outlives_the_device_that_claimed_the_alias() {
     let account = extended(&account, add_device(&account, &phone, device(&key(20)), NOW));
     let account = extended(&account, revoke_device(&account, &recovery, phone.device_id(), None, NOW));
     let (relay, alias) = (key(60), "alice@a.example".parse::<Alias>().expect("an alias"));
-    verify_record(&record(&account, &alias, &phone, &relay), Some(&alias), &relay.public()).expect("it holds");
+    verify_record(&record(&account, &alias, &phone, &relay), Some(&alias), &relay.public())
+        .expect("it holds");
 }
 
 #[test]

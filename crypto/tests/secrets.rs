@@ -1,14 +1,15 @@
 //! Private keys, signatures, seals and recovery codes.
 
 use posthouse_crypto::{
-    BadRecoveryCode, RecoveryCode, SealError, SealSecret, SigningKey, VerifyError, open, seal_to, verify, verify_any,
-    verify_raw,
+    BadRecoveryCode, RecoveryCode, SealError, SealSecret, SigningKey, VerifyError, open, seal_to, verify,
+    verify_any, verify_raw,
 };
 use posthouse_spec::account::Login;
 use posthouse_spec::cbor::Octets;
 use posthouse_spec::room::Decision;
 use posthouse_spec::{
-    AccountId, Ballot, CommitHash, DeviceId, Epoch, ManifestSeq, Payload, PublicKey, RoomId, Signature, Signed,
+    AccountId, Ballot, CommitHash, DeviceId, Epoch, ManifestSeq, Payload, PublicKey, RoomId, Signature,
+    Signed,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -45,7 +46,8 @@ fn every_altered_byte_is_noticed() {
     for place in 0..signed.as_bytes().len() {
         let mut altered = signed.as_bytes().to_vec();
         altered[place] ^= 1;
-        let verified = Signed::<Decision>::from_bytes(altered.into()).map(|signed| verify(&signed, &key.public()));
+        let verified =
+            Signed::<Decision>::from_bytes(altered.into()).map(|signed| verify(&signed, &key.public()));
         assert!(!matches!(verified, Ok(Ok(_))), "byte {place}");
     }
 }
@@ -82,7 +84,8 @@ fn a_signature_for_one_kind_is_worth_nothing_for_another() {
 fn a_payload_that_is_signed_and_malformed_is_refused() {
     let key = SigningKey::generate(&mut rng(1));
     let payload = [0xa0];
-    let signature = key.sign_bytes(&posthouse_spec::sign1::to_be_signed(Decision::LABEL, &key.public(), &payload));
+    let signature =
+        key.sign_bytes(&posthouse_spec::sign1::to_be_signed(Decision::LABEL, &key.public(), &payload));
     let signed = Signed::<Decision>::assemble(key.public(), &payload, signature);
     assert!(matches!(verify(&signed, &key.public()), Err(VerifyError::Malformed { .. })));
 }

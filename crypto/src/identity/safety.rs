@@ -1,6 +1,6 @@
 //! Safety numbers: what two people compare to know that nobody stands between them.
 
-use posthouse_spec::{PublicKey, labels};
+use posthouse_spec::{AccountId, PublicKey, labels};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::Account;
@@ -32,14 +32,13 @@ const GROUP_VALUES: u64 = 100_000;
 #[must_use]
 pub fn safety_number(a: &Account, b: &Account) -> String {
     let (first, second) = if a.id() <= b.id() { (a, b) } else { (b, a) };
-    let mut groups = half(first);
-    groups.extend(half(second));
+    let mut groups = half(&first.id(), first.recovery_keys());
+    groups.extend(half(&second.id(), second.recovery_keys()));
     groups.join(" ")
 }
 
-fn half(account: &Account) -> Vec<String> {
-    let id = account.id();
-    let lineage = lineage(account.recovery_keys());
+fn half(id: &AccountId, recovery_keys: &[PublicKey]) -> Vec<String> {
+    let lineage = lineage(recovery_keys);
     let mut hash = Sha512::new()
         .chain_update(VERSION)
         .chain_update(labels::SAFETY_NUMBER)
@@ -63,4 +62,16 @@ fn lineage(keys: &[PublicKey]) -> [u8; 32] {
 fn group(bytes: &[u8]) -> String {
     let number = bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
     format!("{:05}", number % GROUP_VALUES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with Python's hashlib from the definition above.
+    #[test]
+    fn the_digits_are_those_of_the_definition() {
+        let keys = [PublicKey::new([2; 32]), PublicKey::new([3; 32])];
+        assert_eq!(half(&AccountId::new([1; 32]), &keys).join(" "), "54938 52725 99621 30938 29862 27695");
+    }
 }

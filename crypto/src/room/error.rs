@@ -92,6 +92,11 @@ pub enum RoomError {
     /// This device sealed the message itself.
     #[error("own-message: this device sealed the message itself, and cannot open it")]
     OwnMessage,
+    /// This device is about to rejoin, and its commit waits for the decision.
+    #[error(
+        "rejoining: this device's rejoining waits for its decision; rejoin again if another commit was decided"
+    )]
+    Rejoining,
     /// This device is no longer in the room.
     #[error("not-a-member: this device is no longer in the room")]
     NotMember,

@@ -1,11 +1,20 @@
 //! What a hostile member, relay or hub may try, and who refuses it.
 
+use openmls::prelude::{
+    BasicCredential, CredentialWithKey, Extension, ExtensionType, Extensions, ExternalSender, LeafNodeIndex,
+    LeafNodeParameters, Lifetime, RequiredCapabilitiesExtension,
+};
 use posthouse_crypto::room::{LeafClaimFault, Observer, RoomError, check_decided, inspect_key_package};
 use posthouse_crypto::{SigningKey, VerifyError};
+use posthouse_spec::account::LeafClaim;
 use posthouse_spec::cbor::Octets;
-use posthouse_spec::room::{Decided, Decision, RoomContext, Suite};
-use posthouse_spec::{Ballot, Epoch, ManifestSeq, RoomId};
+use posthouse_spec::policy::PolicyRule;
+use posthouse_spec::room::{Decided, Decision, ROOM_CONTEXT_EXTENSION, Role, RoomContext, Suite};
+use posthouse_spec::{Ballot, Epoch, ManifestSeq, RoomId, Signed};
 
+use crate::raw::{
+    Mallory, RawSigner, bytes, capabilities, claim, credential, endless, extensions, founding, key_package,
+};
 use crate::support::{Pair, Person, SUITES, group, hub, identity_of, rng};
 
 #[test]
@@ -124,7 +133,7 @@ fn a_room_that_breaks_policy_cannot_be_founded() {
         &mut rng(1),
         crate::support::NOW,
     );
-    assert_eq!(refused.unwrap_err(), RoomError::Policy(posthouse_spec::policy::PolicyRule::Ordering));
+    assert_eq!(refused.unwrap_err(), RoomError::Policy(PolicyRule::Ordering));
     assert_eq!(alice.keys.take_writes(), []);
 }
 
@@ -161,8 +170,177 @@ fn a_decision_is_for_one_commit_by_one_hub() {
     }
 }
 
+/// A room with Mallory in it, in which everybody may add people.
+fn with_mallory() -> (Pair, Mallory) {
+    let mut pair = Pair::with(Suite::Classic, |alice| {
+        let mut context = group(alice);
+        context.policy.add = Role::Member;
+        context
+    });
+    let mallory = Mallory::join(&mut pair);
+    (pair, mallory)
+}
+
+/// Observer and members refuse a commit for the same reason, and go on.
+fn all_refuse(pair: &mut Pair, commit: &[u8]) -> RoomError {
+    let reason = pair.observer.judge(commit).expect_err("the observer refuses it");
+    let by_alice = pair.alice_room.apply(&mut pair.alice.keys, commit).expect_err("Alice refuses it");
+    assert_eq!(by_alice, reason);
+    let renewal = pair.alice_room.renew(&mut pair.alice.keys).expect("Alice goes on");
+    pair.observer.judge(&renewal.commit).expect("and so does the observer");
+    pair.bob_room.apply(&mut pair.bob.keys, &renewal.commit).expect("and Bob");
+    reason
+}
+
 #[test]
-fn leaf_faults_have_names() {
-    let fault = RoomError::from(LeafClaimFault::LeafKey);
-    assert!(fault.to_string().starts_with("leaf-claim: "));
+fn a_hostile_member_is_admitted_while_behaving() {
+    let (mut pair, mallory) = with_mallory();
+    let commit = mallory.commit(|builder| builder.force_self_update(true)).expect("MLS does not mind");
+    pair.observer.judge(&commit).expect("nothing is wrong with it");
+    pair.bob_room.apply(&mut pair.bob.keys, &commit).expect("nothing is wrong with it");
+}
+
+#[test]
+fn leaves_with_forged_claims_are_refused_everywhere() {
+    let carol = Person::new(3, "c.example");
+    type Forge = fn(&Person, &RawSigner) -> (CredentialWithKey, Lifetime);
+    let cases: [(Forge, fn(&LeafClaimFault) -> bool); 6] = [
+        (
+            |carol, leaf| {
+                let mut claimed = claim(carol, leaf);
+                claimed.leaf_key = RawSigner::new(41).0.public();
+                (credential(carol.device.sign(&claimed).as_bytes().to_vec(), leaf), endless())
+            },
+            |fault| *fault == LeafClaimFault::LeafKey,
+        ),
+        (
+            |carol, leaf| {
+                let signed = RawSigner::new(42).0.sign(&claim(carol, leaf));
+                (credential(signed.as_bytes().to_vec(), leaf), endless())
+            },
+            |fault| matches!(fault, LeafClaimFault::Signature(VerifyError::WrongSigner { .. })),
+        ),
+        (
+            |carol, leaf| {
+                let (true_one, other) = (claim(carol, leaf), RawSigner::new(42).0.sign(&claim(carol, leaf)));
+                let payload = posthouse_spec::Cbor::to_cbor(&true_one);
+                let forged =
+                    Signed::<LeafClaim>::assemble(carol.device.public(), &payload, other.signature());
+                (credential(forged.as_bytes().to_vec(), leaf), endless())
+            },
+            |fault| *fault == LeafClaimFault::Signature(VerifyError::BadSignature),
+        ),
+        (
+            |_, leaf| (credential(b"nonsense".to_vec(), leaf), endless()),
+            |fault| matches!(fault, LeafClaimFault::Malformed(_)),
+        ),
+        (
+            |_, leaf| {
+                let mut basic = credential(Vec::new(), leaf);
+                basic.credential = BasicCredential::new(b"carol".to_vec()).into();
+                (basic, endless())
+            },
+            |fault| *fault == LeafClaimFault::CredentialType(1),
+        ),
+        (
+            |carol, leaf| {
+                let signed = carol.device.sign(&claim(carol, leaf));
+                (credential(signed.as_bytes().to_vec(), leaf), Lifetime::new(3600))
+            },
+            |fault| *fault == LeafClaimFault::Lifetime,
+        ),
+    ];
+    for (n, (forge, expected)) in cases.into_iter().enumerate() {
+        let leaf = RawSigner::new(50);
+        let (credential, lifetime) = forge(&carol, &leaf);
+        let (mut pair, mallory) = with_mallory();
+        let package = key_package(&mallory.provider, &leaf, credential.clone(), lifetime);
+        let refused = inspect_key_package(&bytes(package.clone()));
+        assert!(
+            matches!(&refused, Err(RoomError::LeafClaim(fault)) if expected(fault)),
+            "case {n}: {refused:?}"
+        );
+
+        let founding = founding(&leaf, credential, lifetime, extensions(pair.observer.context()));
+        let refused = Observer::from_group_info(&founding);
+        assert!(
+            matches!(&refused, Err(RoomError::LeafClaim(fault)) if expected(fault)),
+            "case {n}: {refused:?}"
+        );
+
+        let Some(commit) = mallory.commit(|builder| builder.propose_adds([package])) else {
+            assert_eq!(n, 4, "the library makes no commit with another credential type, and all others");
+            continue;
+        };
+        let refused = all_refuse(&mut pair, &commit);
+        assert!(matches!(&refused, RoomError::LeafClaim(fault) if expected(fault)), "case {n}: {refused:?}");
+    }
+}
+
+#[test]
+fn nobody_takes_anothers_leaf() {
+    let (mut pair, mallory) = with_mallory();
+    let accomplice = Person::new(6, "m.example");
+    let content = accomplice.device.sign(&claim(&accomplice, &mallory.leaf)).as_bytes().to_vec();
+    let parameters = LeafNodeParameters::builder()
+        .with_capabilities(capabilities())
+        .with_credential_with_key(credential(content, &mallory.leaf))
+        .build();
+    let commit =
+        mallory.commit(|builder| builder.leaf_node_parameters(parameters)).expect("MLS does not mind");
+    assert_eq!(all_refuse(&mut pair, &commit), RoomError::Policy(PolicyRule::LeafIdentity));
+}
+
+#[test]
+fn a_member_neither_removes_nor_promotes() {
+    let (mut pair, mallory) = with_mallory();
+    let owner = LeafNodeIndex::new(0);
+    let commit = mallory.commit(|builder| builder.propose_removals([owner])).expect("MLS does not mind");
+    assert_eq!(all_refuse(&mut pair, &commit), RoomError::Policy(PolicyRule::MayNotRemove));
+
+    let (mut pair, mallory) = with_mallory();
+    let mut context = pair.observer.context().clone();
+    context.owners = posthouse_spec::cbor::List::new(vec![mallory.person.account.id()]).expect("one owner");
+    let commit = propose_context(mallory, extensions(&context));
+    assert_eq!(all_refuse(&mut pair, &commit), RoomError::Policy(PolicyRule::MayNotChange));
+}
+
+fn propose_context(mallory: Mallory, extensions: Vec<Extension>) -> Vec<u8> {
+    let extensions = Extensions::from_vec(extensions).expect("no extension twice");
+    mallory
+        .commit(|builder| builder.propose_group_context_extensions(extensions).expect("MLS does not mind"))
+        .expect("MLS does not mind")
+}
+
+#[test]
+fn what_a_room_agreed_on_is_never_dropped() {
+    let (mut pair, mallory) = with_mallory();
+    let mut dropped = extensions(pair.observer.context());
+    let less =
+        RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(ROOM_CONTEXT_EXTENSION)], &[], &[]);
+    dropped[0] = Extension::RequiredCapabilities(less);
+    assert_eq!(all_refuse(&mut pair, &propose_context(mallory, dropped)), RoomError::BadRequirements);
+
+    let (mut pair, mallory) = with_mallory();
+    let mut dropped = extensions(pair.observer.context());
+    dropped.remove(1);
+    assert!(matches!(all_refuse(&mut pair, &propose_context(mallory, dropped)), RoomError::BadContext(_)));
+
+    let (mut pair, mallory) = with_mallory();
+    let mut more = extensions(pair.observer.context());
+    let outsider = credential(b"outside".to_vec(), &mallory.leaf);
+    let sender = ExternalSender::new(outsider.signature_key, outsider.credential);
+    more.push(Extension::ExternalSenders(vec![sender]));
+    let refused = all_refuse(&mut pair, &propose_context(mallory, more));
+    assert!(matches!(refused, RoomError::BadContext(_) | RoomError::Mls(_)), "{refused}");
+}
+
+#[test]
+fn a_room_without_our_context_is_none_of_ours() {
+    let (alice, leaf) = (Person::new(1, "a.example"), RawSigner::new(50));
+    let content = alice.device.sign(&claim(&alice, &leaf)).as_bytes().to_vec();
+    let mut extensions = extensions(&group(&alice));
+    extensions.remove(1);
+    let info = founding(&leaf, credential(content, &leaf), endless(), extensions);
+    assert!(matches!(Observer::from_group_info(&info), Err(RoomError::BadContext(_))));
 }

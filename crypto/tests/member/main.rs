@@ -3,5 +3,7 @@
 mod garbage;
 mod hostile;
 mod keys;
+mod raw;
+mod rejoin;
 mod room;
 mod support;

@@ -46,17 +46,6 @@ impl Person {
         Self { account, device, keys: Keys::load(std::iter::empty()), vault: BTreeMap::new(), rng }
     }
 
-    /// What the person's leaf claims are made from.
-    pub(crate) fn identity(&self) -> LeafIdentity<'_> {
-        LeafIdentity {
-            account: self.account.id(),
-            home: self.account.home().clone(),
-            device: &self.device,
-            seq: self.account.seq(),
-            head: self.account.head(),
-        }
-    }
-
     /// Founds a room.
     pub(crate) fn found(&mut self, room: RoomId, suite: Suite, context: &RoomContext) -> (Room, Vec<u8>) {
         let id = identity_of(&self.account, &self.device);

@@ -132,11 +132,14 @@ impl Room {
         })
     }
 
-    /// Merges one's own commit after its decision.
+    /// Merges one's own commit after its decision. Of a rejoining the change names the own leaf alone.
     ///
     /// # Errors
     /// None waits.
     pub fn merge_own(&mut self, keys: &mut Keys) -> Result<Change, RoomError> {
+        if self.notes.rejoining {
+            return self.rejoined(keys);
+        }
         let change = self.admit_pending()?;
         let merged = keys.attempt(|keys| {
             self.group.merge_pending_commit(&keys.provider()?).map_err(mls)?;
@@ -149,8 +152,11 @@ impl Room {
     /// Drops one's own commit after another one was decided; nothing happens where none waits.
     ///
     /// # Errors
-    /// The keys cannot be written.
+    /// [`RoomError::Rejoining`]: a rejoining is not dropped but replaced by another one.
     pub fn drop_own(&mut self, keys: &mut Keys) -> Result<(), RoomError> {
+        if self.notes.rejoining {
+            return Err(RoomError::Rejoining);
+        }
         self.group.clear_pending_commit(keys.store()).map_err(mls)?;
         self.notes.pending = None;
         self.notes.save(keys, &self.id);
@@ -198,7 +204,11 @@ impl Room {
     }
 
     pub(super) fn check_active(&self) -> Result<(), RoomError> {
-        if self.group.is_active() { Ok(()) } else { Err(RoomError::NotMember) }
+        match self.group.is_active() {
+            true if self.notes.rejoining => Err(RoomError::Rejoining),
+            true => Ok(()),
+            false => Err(RoomError::NotMember),
+        }
     }
 
     fn moved_on(&mut self, keys: &mut Keys) -> Result<(), RoomError> {

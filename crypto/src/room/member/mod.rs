@@ -8,6 +8,7 @@ mod commit;
 mod keys;
 mod leaf;
 mod notes;
+mod rejoin;
 mod room;
 mod rows;
 mod sealed;

@@ -20,13 +20,15 @@ record! {
         2 => oldest: Epoch,
         /// Epochs that are over but younger than one that is not: they are forgotten together with it.
         3 => over: List<Epoch, MAX_PAST_EPOCHS>,
+        /// Whether the commit that waits is one by which this device rejoins.
+        4 => rejoining: bool,
     }
 }
 
 impl Notes {
     /// The notes of a room that begins for this device at an epoch.
     pub(super) fn new(first: Epoch) -> Self {
-        Self { pending: None, oldest: first, over: List::default() }
+        Self { pending: None, oldest: first, over: List::default(), rejoining: false }
     }
 
     /// Reads the notes of a room.
@@ -78,5 +80,35 @@ impl Notes {
         }
         let kept = std::mem::take(&mut self.over).into_vec().into_iter().filter(|epoch| *epoch > self.oldest);
         self.over = List::new(kept.collect()).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_end_in_order() {
+        let mut notes = Notes::new(Epoch(3));
+        notes.end(Epoch(5));
+        notes.end(Epoch(4));
+        assert_eq!((notes.oldest, notes.over.len()), (Epoch(3), 2));
+        assert!(notes.opens(Epoch(3)) && !notes.opens(Epoch(4)) && !notes.opens(Epoch(2)));
+        notes.end(Epoch(3));
+        assert_eq!((notes.oldest, notes.over.len()), (Epoch(6), 0));
+        notes.end(Epoch(1));
+        assert_eq!((notes.oldest, notes.over.len()), (Epoch(6), 0), "what is forgotten stays so");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound() {
+        let mut notes = Notes::new(Epoch(0));
+        for epoch in (1..=MAX_PAST_EPOCHS as u64).rev() {
+            notes.end(Epoch(epoch));
+        }
+        notes.advance(Epoch(MAX_PAST_EPOCHS as u64));
+        assert_eq!(notes.oldest, Epoch(0));
+        notes.advance(Epoch(MAX_PAST_EPOCHS as u64 + 1));
+        assert_eq!((notes.oldest, notes.over.len()), (Epoch(MAX_PAST_EPOCHS as u64 + 1), 0));
     }
 }

@@ -185,3 +185,67 @@ fn gear(byte: u8) -> u64 {
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(seed: u64, len: usize) -> Vec<u8> {
+        let mut x = seed;
+        let next = |_| {
+            x = x.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (x >> 56) as u8
+        };
+        (0..len).map(next).collect()
+    }
+
+    fn store(vault: &mut BTreeMap<Vec<u8>, Vec<u8>>, writes: Vec<KeyWrite>) -> usize {
+        let mut written = 0;
+        for write in writes {
+            match write.value {
+                Some(value) => {
+                    written += value.len();
+                    vault.insert(write.key, value);
+                }
+                None => drop(vault.remove(&write.key)),
+            }
+        }
+        written
+    }
+
+    #[test]
+    fn a_small_change_rewrites_little_even_where_everything_moves() {
+        let (mut kept, mut vault) = (Kept::default(), BTreeMap::new());
+        let mut value = bytes(1, 100_000);
+        store(&mut vault, kept.replace(b"key", Some(Zeroizing::new(value.clone()))));
+        for place in [10, 40_000, 99_000] {
+            value.insert(place, 0x55);
+            let written = store(&mut vault, kept.replace(b"key", Some(Zeroizing::new(value.clone()))));
+            assert!(written < 10_000, "{written} bytes for one");
+        }
+        assert!(kept.replace(b"key", Some(Zeroizing::new(value))).is_empty(), "the same again is no write");
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back_from_their_rows(
+            sizes in proptest::collection::vec((any::<u64>(), prop_oneof![0..100usize, 3_000..60_000usize]), 1..6),
+        ) {
+            let (mut kept, mut vault) = (Kept::default(), BTreeMap::new());
+            for (seed, len) in sizes {
+                let value = bytes(seed, len);
+                store(&mut vault, kept.replace(b"key", Some(Zeroizing::new(value.clone()))));
+                let loaded = gather(vault.clone().into_iter());
+                let read = loaded[b"key".as_slice()].value().expect("complete").expect("present");
+                prop_assert_eq!(&*read, &value);
+                prop_assert!(vault.values().all(|row| row.len() <= MAX_CHUNK + 1));
+            }
+            store(&mut vault, kept.replace(b"key", None));
+            prop_assert!(vault.is_empty(), "nothing is left behind");
+        }
+    }
+}
