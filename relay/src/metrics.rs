@@ -11,6 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 pub const REQUESTS: &str = "posthouse_http_requests_total";
 /// Seconds that a request took, by route.
 pub const REQUEST_SECONDS: &str = "posthouse_http_request_seconds";
+/// Connections that were closed unheard because there were too many.
+pub const TURNED_AWAY: &str = "posthouse_connections_turned_away_total";
 /// Client sockets open now.
 pub const SOCKETS: &str = "posthouse_sockets";
 /// Submits that were accepted.
@@ -23,7 +25,7 @@ pub const PUSHED: &str = "posthouse_pushes_total";
 pub const LANE_BACKLOG: &str = "posthouse_lane_backlog";
 /// Whether a relay is connected, by relay.
 pub const PEER_CONNECTED: &str = "posthouse_peer_connected";
-/// Mailbox and outbox items that the retention has ended.
+/// Items that the retention has ended, by queue.
 pub const EXPIRED: &str = "posthouse_expired_total";
 
 /// Bounds of the buckets of what takes time, seconds.
@@ -57,6 +59,7 @@ pub fn start() -> Option<PrometheusHandle> {
 fn describe() {
     describe_counter!(REQUESTS, Unit::Count, "Requests answered, by route and status.");
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time that a request took, by route.");
+    describe_counter!(TURNED_AWAY, Unit::Count, "Connections closed unheard because there were too many.");
     describe_gauge!(SOCKETS, Unit::Count, "Client sockets open now.");
     describe_counter!(ACCEPTED, Unit::Count, "Submits that were accepted.");
     describe_counter!(REFUSED, Unit::Count, "Submits that were refused, by reason.");

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use metrics_exporter_prometheus::PrometheusHandle;
-use posthouse_federation::Clock;
 
 use crate::accounts::Accounts;
 use crate::hub::Rooms;
 use crate::network::Network;
 use crate::sessions::Context;
 use crate::store::Store;
+
+pub use posthouse_federation::Clock;
 
 /// The handles; clones share what is behind them.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use posthouse_spec::peer::{KeysRequest, KeysResponse, keys};
 use posthouse_spec::{Millis, Signed};
 
 use super::lookup::refused;
-use super::{Accounts, store_failed};
+use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
 use crate::mailbox::MailboxKey;
 use crate::store::ClaimOutcome;

@@ -9,14 +9,14 @@ use posthouse_spec::limits::{MAX_KEY_PACKAGE, MAX_UPLOAD};
 use posthouse_spec::room::Suite;
 use posthouse_spec::{KeyPackageHash, Millis};
 
-use super::{Accounts, store_failed};
+use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
 use crate::mailbox::MailboxKey;
 use crate::store::KeyPackageStock;
 
 /// Key packages that were checked.
 #[derive(Debug)]
-pub struct Upload {
+struct Upload {
     suite: Suite,
     key_packages: Vec<(KeyPackageHash, Bytes)>,
     last_resort: Option<(KeyPackageHash, Bytes)>,

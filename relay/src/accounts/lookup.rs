@@ -7,7 +7,7 @@ use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{KeysRequest, KeysResponse};
 use posthouse_spec::{AccountId, Alias, AliasName, DeviceId, Domain};
 
-use super::{Accounts, store_failed};
+use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
 
 /// Somebody who was looked up.
@@ -90,14 +90,6 @@ impl Accounts {
         account.map(|account| account.devices().iter().map(|keys| keys.device).collect()).ok_or_else(|| {
             ApiError::new(Refusal::UnknownAccount, format!("no such account at {}", self.domain()))
         })
-    }
-
-    /// Blocks an account for another, or no longer.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn set_block(&self, by: &AccountId, account: &AccountId, blocked: bool) -> ApiResult<()> {
-        self.0.store.set_block(by, account, blocked).await.map_err(store_failed("keeping a block"))
     }
 
     pub(super) fn limit_claims(&self, by: &AccountId) -> ApiResult<()> {

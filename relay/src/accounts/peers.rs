@@ -9,8 +9,8 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::peer::keys::{ClaimRequest, KeysRequest, KeysResponse};
 use posthouse_spec::peer::room::RoomRefusal;
 
-use super::Accounts;
 use super::claims::check_claim;
+use super::service::Accounts;
 use crate::error::{ApiError, ApiResult};
 use crate::outbox::KeysService;
 

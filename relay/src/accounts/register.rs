@@ -8,7 +8,7 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::RegisterRequest;
 use posthouse_spec::{DeviceId, Signed};
 
-use super::{Accounts, by_address, store_failed};
+use super::service::{Accounts, by_address, store_failed};
 use crate::config::Registration;
 use crate::error::{ApiError, ApiResult};
 use crate::store::RegisterOutcome;

@@ -2,17 +2,19 @@
 
 mod invite;
 mod serve;
+mod terminal;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use posthouse_spec::Millis;
 
 use crate::config::{self, Config, Problems};
 use crate::keys::Keys;
 use crate::logging;
+use terminal::{now, say};
+
+pub use terminal::failed;
 
 /// A Posthouse relay: mailboxes and rooms of one domain, and its side towards other relays.
 #[derive(Debug, Parser)]
@@ -128,18 +130,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints an error for people, and gives the exit code for it.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        text = format!("{text}: {cause}");
-    }
-    // Where even standard error is closed there is nobody to tell.
-    let told = writeln!(std::io::stderr(), "posthouse-relay: {text}");
-    drop(told);
-    ExitCode::FAILURE
-}
-
 fn init(options: &Options) -> anyhow::Result<ExitCode> {
     let path = options.config.clone().unwrap_or_else(|| "relay.toml".into());
     let config = options.load(None)?;
@@ -171,14 +161,4 @@ async fn check(options: &Options) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-fn say(text: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{text}")
-}
-
-/// The clock of the machine: the only place that reads it.
-fn now() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{now, say};
+use super::terminal::{now, say};
 use crate::config::Settings;
 use crate::server::Server;
 

@@ -5,10 +5,13 @@ use std::path::Path;
 
 use posthouse_spec::{Domain, Millis};
 
-use super::{Config, Problem, Problems, Settings, load_tls};
+use super::problem::{Problem, Problems};
+use super::settings::Settings;
+use super::tls::load_tls;
+use super::written::Config;
 use crate::keys::Keys;
 use crate::manifest;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// 2026-01-01: no clock that is right shows an earlier time, milliseconds since 1970.
 const EARLIEST: Millis = Millis(1_767_225_600_000);
@@ -102,7 +105,7 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
         }
         Ok(_) => {}
     }
-    match std::future::ready(Ok(())).await {
+    match Store::inspect(&settings.data, &settings.domain).await {
         Ok(()) => false,
         Err(StoreError::Locked(_)) => true,
         Err(error) => {

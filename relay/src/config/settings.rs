@@ -7,10 +7,8 @@ use std::str::FromStr;
 use posthouse_spec::Domain;
 use posthouse_spec::limits::{MAX_ADDRESSES, MAX_URL};
 
-use super::{Config, Problem, Problems};
-
-/// A day, milliseconds.
-pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+use super::problem::{Problem, Problems};
+use super::written::{Config, DAY_MS};
 
 /// Longest retention that makes sense, days: ten years.
 const MAX_RETENTION_DAYS: u64 = 3650;

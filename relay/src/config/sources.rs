@@ -6,7 +6,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{Config, Problem, Problems};
+use super::problem::{Problem, Problems};
+use super::written::Config;
 
 /// The prefix of environment variables: `http.listen` is `POSTHOUSE_HTTP_LISTEN`.
 pub const ENV_PREFIX: &str = "POSTHOUSE_";

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::written::Config;
 
 /// Why `init` left everything as it was.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ level = {log_level}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load;
+    use crate::config::sources::load;
 
     #[test]
     fn what_init_writes_reads_back_as_the_same() {

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::TlsFiles;
+use super::settings::TlsFiles;
 
 /// Why certificate files cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use posthouse_federation::Clock;
 use posthouse_spec::RoomId;
 use posthouse_spec::client::http::{Base64, CommitRequest, CommitResponse, ErrorBody};
 use posthouse_spec::room::CommitUpload;
@@ -12,6 +11,7 @@ use super::body::{Body, Part};
 use super::rooms::refused;
 use crate::error::{ApiError, ApiResult};
 use crate::hub::Rooms;
+use crate::state::Clock;
 
 /// Has a commit decided by the room's hub. This relay has applied it when it answers. For a stale epoch the refusal
 /// holds what was decided instead.

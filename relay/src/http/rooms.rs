@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use posthouse_federation::Clock;
 use posthouse_spec::RoomId;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::{ErrorBody, RoomCreate, RoomResponse};
@@ -12,6 +11,7 @@ use super::body::{Body, Part};
 use crate::accounts::store_failed;
 use crate::error::{ApiError, ApiResult};
 use crate::hub::{RoomInfo, RoomRefused, Rooms};
+use crate::state::Clock;
 
 /// Founds a room; this relay becomes its hub. Sent again, it gives the same answer.
 #[utoipa::path(

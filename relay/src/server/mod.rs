@@ -4,17 +4,19 @@
 //! the ports; the manifest, which names them; and then everybody is let in. Every task hangs on one token and one
 //! tracker, and the shutdown waits for all of them before it closes the store.
 
+mod door;
 mod error;
 mod listen;
 mod tasks;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use futures::future::Either;
 use posthouse_crypto::SigningKey;
 use posthouse_federation::{Clock, Listening, Node, NodeConfig};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ use crate::state::{App, Operation};
 use crate::store::{Store, Wakes};
 use crate::{http, metrics};
 
+use door::Door;
 pub use error::StartError;
 
 /// The name of this process's node in the store.
@@ -70,39 +73,13 @@ impl Server {
         let network = Network::new(settings.domain.clone());
         let sessions = Sessions::new(settings.http.max_connections, stop.clone(), tasks.clone());
         let store = Store::open(&settings.data, &settings.domain, NODE, wakes(&sessions, &network)).await?;
-        let bound = Self::listen(&settings, &keys, &clock).await;
-        let (listener, url, listening) = match bound {
-            Ok(bound) => bound,
-            Err(error) => {
-                store.close().await;
-                return Err(error);
-            }
-        };
+        let opened = store.clone();
         let parts = Parts { settings, keys, clock, recorder, stop, tasks, network, sessions, store };
-        parts.start(listener, url, tls, listening).await
-    }
-
-    async fn listen(
-        settings: &Settings,
-        keys: &Keys,
-        clock: &Clock,
-    ) -> Result<(std::net::TcpListener, String, Listening), StartError> {
-        let listener = listen::tcp("clients", "http.listen", settings.http.listen)?;
-        let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
-        let address = listener
-            .local_addr()
-            .map_err(|error| listen::refused("clients", "http.listen", settings.http.listen, error))?;
-        let listening = Node::listen(NodeConfig {
-            domain: settings.domain.clone(),
-            node_key: SigningKey::from_seed(&keys.node.seed()),
-            listen: listen::multiaddresses(settings.peers.listen),
-            overrides: settings.peers.overrides.clone(),
-            policy: settings.peers.policy.clone(),
-            allow_private: settings.peers.private_addresses,
-            clock: Arc::clone(clock),
-        })
-        .await?;
-        Ok((listener, format!("{scheme}://{address}"), listening))
+        let started = parts.start(tls).await;
+        if started.is_err() {
+            opened.close().await;
+        }
+        started
     }
 
     /// Where it serves.
@@ -154,13 +131,8 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(
-        self,
-        listener: std::net::TcpListener,
-        url: String,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        listening: Listening,
-    ) -> Result<Server, StartError> {
+    async fn start(self, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Server, StartError> {
+        let (listener, url, listening) = self.listen().await?;
         let peers = listening.addresses();
         let announcement = Announcement {
             domain: self.settings.domain.clone(),
@@ -205,6 +177,26 @@ impl Parts {
         self.serve(app, listener, tls, node, ready)
     }
 
+    async fn listen(&self) -> Result<(TcpListener, String, Listening), StartError> {
+        let settings = &self.settings;
+        let listener = listen::tcp("clients", "http.listen", settings.http.listen)?;
+        let scheme = if settings.http.tls.is_some() { "https" } else { "http" };
+        let address = listener
+            .local_addr()
+            .map_err(|error| listen::refused("clients", "http.listen", settings.http.listen, error))?;
+        let listening = Node::listen(NodeConfig {
+            domain: settings.domain.clone(),
+            node_key: SigningKey::from_seed(&self.keys.node.seed()),
+            listen: listen::multiaddresses(settings.peers.listen),
+            overrides: settings.peers.overrides.clone(),
+            policy: settings.peers.policy.clone(),
+            allow_private: settings.peers.private_addresses,
+            clock: Arc::clone(&self.clock),
+        })
+        .await?;
+        Ok((listener, format!("{scheme}://{address}"), listening))
+    }
+
     fn app(&self, accounts: Accounts, rooms: Rooms) -> App {
         App {
             accounts,
@@ -228,7 +220,7 @@ impl Parts {
     fn serve(
         self,
         app: App,
-        listener: std::net::TcpListener,
+        listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
         node: Node,
         ready: Ready,
@@ -239,18 +231,15 @@ impl Parts {
         let router: Router = http::router(app);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let listen = |error| listen::refused("clients", "http.listen", self.settings.http.listen, error);
+        let door = Door::for_sockets(self.settings.http.max_connections);
+        let server = axum_server::from_tcp(listener).map_err(listen)?;
+        let server = listen::patient(server.handle(web.clone()));
         let serving = match tls {
             Some(config) => {
-                let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(config))
-                    .map_err(listen)?;
-                let server = listen::patient(server.handle(web.clone()));
-                futures::future::Either::Left(server.serve(service))
+                let tls = RustlsAcceptor::new(RustlsConfig::from_config(config)).acceptor(door);
+                Either::Left(server.acceptor(tls).serve(service))
             }
-            None => {
-                let server = axum_server::from_tcp(listener).map_err(listen)?;
-                let server = listen::patient(server.handle(web.clone()));
-                futures::future::Either::Right(server.serve(service))
-            }
+            None => Either::Right(server.acceptor(door).serve(service)),
         };
         let ended = failed.clone().drop_guard();
         self.tasks.spawn(async move {

@@ -8,9 +8,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::{LANE_BACKLOG, PEER_CONNECTED};
+use crate::metrics::{EXPIRED, LANE_BACKLOG, PEER_CONNECTED};
 use crate::network::Network;
 use crate::state::App;
+use crate::store::Swept;
 
 /// How often the store is swept.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
@@ -26,8 +27,11 @@ pub(super) fn spawn(tasks: &TaskTracker, stop: &CancellationToken, app: &App, re
     tasks.spawn(every(SWEEP, stop.clone(), move || {
         let (store, now) = (store.clone(), clock());
         async move {
-            if let Err(error) = store.sweep(now, retention_ms).await {
-                tracing::warn!(%error, "sweeping the store failed; it is tried again in an hour");
+            match store.sweep(now, retention_ms).await {
+                Ok(swept) => count_expired(swept),
+                Err(error) => {
+                    tracing::warn!(%error, "sweeping the store failed; it is tried again in an hour");
+                }
             }
         }
     }));
@@ -54,6 +58,15 @@ async fn every<F: Future<Output = ()>>(
             () = stop.cancelled() => return,
             _ = ticks.tick() => work().await,
         }
+    }
+}
+
+fn count_expired(swept: Swept) {
+    for (queue, expired) in [("mailbox", swept.mailbox), ("outbox", swept.outbox), ("aside", swept.aside)] {
+        if expired > 0 {
+            tracing::info!(queue, expired, "items waited longer than the retention; their senders are told");
+        }
+        metrics::counter!(EXPIRED, "queue" => queue).increment(expired);
     }
 }
 

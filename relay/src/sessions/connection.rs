@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use futures::{SinkExt as _, StreamExt as _};
-use posthouse_spec::MailboxSeq;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::socket::{Down, Hello, Ready, SOCKET_VERSION, Up};
 use posthouse_spec::limits::SUBMIT_WINDOW;
@@ -13,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::frames::{End, Incoming, decode, encode};
-use super::{Context, Entered, Place, reader, writer};
-use crate::mailbox::MailboxKey;
+use super::live::{Context, Place};
+use super::shared::{Shared, Sink, Stream};
+use super::{reader, writer};
 use crate::store::{HelloOutcome, Session};
 
 /// How long a client may take to say hello.
@@ -29,19 +29,6 @@ pub const READ_BUFFER: usize = 4 * 1024;
 pub const WRITE_BUFFER: usize = 32 * 1024;
 /// Largest message that is read into memory, bytes. Above a frame's limit, so that the client still hears the rule.
 pub const MAX_UP_MESSAGE: usize = 1024 * 1024;
-
-/// What the two loops of a connection share.
-pub(super) struct Shared {
-    pub(super) context: Context,
-    pub(super) who: MailboxKey,
-    pub(super) entered: Entered,
-    /// The highest position that was pushed, in this connection or before.
-    pub(super) pushed: AtomicU64,
-    /// The highest position that the client has acknowledged.
-    pub(super) acked: AtomicU64,
-    /// When the session ends.
-    pub(super) ends: Instant,
-}
 
 /// Serves a socket whose session was checked, until it ends.
 pub async fn serve(socket: WebSocket, session: Session, context: Context, place: Place) {
@@ -70,8 +57,8 @@ pub async fn serve(socket: WebSocket, session: Session, context: Context, place:
 }
 
 async fn greet(
-    sink: &mut writer::Sink,
-    stream: &mut reader::Stream,
+    sink: &mut Sink,
+    stream: &mut Stream,
     session: Session,
     context: Context,
 ) -> Result<Shared, End> {
@@ -89,19 +76,14 @@ async fn greet(
     // Entered before the mailbox is read, so that what comes in between wakes this connection.
     let entered = context.sessions.enter(who);
     let now = (context.clock)();
-    let outcome = context.store.hello(now, who, &hello).await.map_err(|error| {
+    let outcome = context.store.hello(who, &hello).await.map_err(|error| {
         tracing::error!(%error, "greeting a device failed");
         End::Said(Refusal::Internal, "the relay failed inside; connect again later".into())
     })?;
     let ready = match outcome {
-        HelloOutcome::Ready { accepted, acked, .. } => Ready {
-            domain: context.domain.clone(),
-            accepted,
-            submit_window: SUBMIT_WINDOW,
-            acked,
-            now,
-            head: acked,
-        },
+        HelloOutcome::Ready { accepted, acked, head } => {
+            Ready { domain: context.domain.clone(), accepted, submit_window: SUBMIT_WINDOW, acked, now, head }
+        }
         HelloOutcome::RolledBack(why) => return Err(End::Said(Refusal::RolledBack, why)),
         HelloOutcome::UnknownDevice => {
             return Err(End::Said(
@@ -123,7 +105,7 @@ async fn greet(
     })
 }
 
-async fn hear(stream: &mut reader::Stream, context: &Context) -> Result<Hello, End> {
+async fn hear(stream: &mut Stream, context: &Context) -> Result<Hello, End> {
     let first = async {
         loop {
             match decode(stream.next().await)? {
@@ -138,12 +120,5 @@ async fn hear(stream: &mut reader::Stream, context: &Context) -> Result<Hello, E
         heard = timeout(HELLO_TIMEOUT, first) => heard.unwrap_or_else(|_| {
             Err(End::malformed("out-of-turn", format_args!("no Hello within {} s", HELLO_TIMEOUT.as_secs())))
         }),
-    }
-}
-
-impl Shared {
-    /// The highest position that a client may acknowledge.
-    pub(super) fn pushed(&self) -> MailboxSeq {
-        MailboxSeq(self.pushed.load(std::sync::atomic::Ordering::Relaxed))
     }
 }

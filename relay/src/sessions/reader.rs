@@ -9,9 +9,8 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use futures::future::{BoxFuture, OptionFuture};
-use futures::stream::{FuturesOrdered, SplitStream};
+use futures::stream::FuturesOrdered;
 use futures::{FutureExt as _, StreamExt as _};
 use posthouse_spec::cbor::Text;
 use posthouse_spec::client::Refusal;
@@ -21,29 +20,17 @@ use posthouse_spec::{MailboxSeq, Number};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::Shared;
 use super::frames::{End, Incoming, decode};
+use super::shared::{Answer, Shared, Stream};
 use crate::metrics::{ACCEPTED, REFUSED};
 use crate::store::{StoreError, SubmitOutcome};
 
 /// How long a client may be silent, pings unanswered.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// What comes from the client.
-pub(super) type Stream = SplitStream<WebSocket>;
-
-/// The answer to a submit.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// Everything up to here is durable, or was refused.
-    Accepted(Number),
-    /// This one was refused.
-    Refused(Refused),
-}
-
 /// Reads until the connection ends, and says why it does.
 pub(super) async fn run(shared: &Shared, stream: &mut Stream, answers: mpsc::Sender<Answer>) -> End {
-    let mut submits: FuturesOrdered<BoxFuture<'_, Answer>> = FuturesOrdered::new();
+    let mut submits: FuturesOrdered<BoxFuture<'static, Answer>> = FuturesOrdered::new();
     let mut acks = Acks::default();
     let mut silence = pin!(sleep_until(Instant::now() + SILENCE));
     let mut expiry = pin!(sleep_until(shared.ends));
@@ -74,7 +61,7 @@ pub(super) async fn run(shared: &Shared, stream: &mut Stream, answers: mpsc::Sen
                     Err(end) => return end,
                     Ok(Incoming::Alive) => {}
                     Ok(Incoming::Frame(Up::Submit(submit))) => {
-                        submits.push_back(Box::pin(take(shared, submit)));
+                        submits.push_back(take(shared, submit));
                     }
                     Ok(Incoming::Frame(Up::Ack(ack))) => {
                         if ack.through > shared.pushed() {
@@ -96,36 +83,40 @@ pub(super) async fn run(shared: &Shared, stream: &mut Stream, answers: mpsc::Sen
     }
 }
 
-async fn take(shared: &Shared, submit: Submit) -> Answer {
+/// Hands a submit to the store at once, so that submits keep their order, and gives the future of its answer.
+fn take(shared: &Shared, submit: Submit) -> BoxFuture<'static, Answer> {
     let number = submit.number;
-    let now = (shared.context.clock)();
-    let refused = |reason: Refusal, detail: &str| {
-        metrics::counter!(REFUSED, "reason" => reason.name()).increment(1);
-        Answer::Refused(Refused { number, reason, detail: Text::clipped(detail) })
-    };
-    match shared.context.store.submit(now, shared.who, submit).await {
+    let taken = shared.context.store.submit((shared.context.clock)(), shared.who, submit);
+    Box::pin(async move { answer(number, taken.await) })
+}
+
+fn answer(number: Number, outcome: Result<SubmitOutcome, StoreError>) -> Answer {
+    let (reason, detail) = match outcome {
         Ok(SubmitOutcome::Accepted) => {
             metrics::counter!(ACCEPTED).increment(1);
-            Answer::Accepted(number)
+            return Answer::Accepted(number);
         }
-        Ok(SubmitOutcome::Refused(reason, detail)) => refused(reason, &detail),
+        Ok(SubmitOutcome::Refused(reason, detail)) => (reason, detail),
         Err(StoreError::Busy(_)) => {
-            refused(Refusal::Busy, "the relay is overloaded; try again in a few seconds")
+            (Refusal::Busy, "the relay is overloaded; try again in a few seconds".into())
         }
         Err(StoreError::Closed) => {
-            refused(Refusal::ShuttingDown, "the relay is shutting down; try again later")
+            (Refusal::ShuttingDown, "the relay is shutting down; try again later".into())
         }
         Err(error) => {
             tracing::error!(%error, "taking a message failed");
-            refused(Refusal::Internal, "the relay failed inside; the message is not stored, send it again")
+            let detail = "the relay failed inside; the message is not stored, send it again";
+            (Refusal::Internal, detail.into())
         }
-    }
+    };
+    metrics::counter!(REFUSED, "reason" => reason.name()).increment(1);
+    Answer::Refused(Refused { number, reason, detail: Text::clipped(&detail) })
 }
 
 /// Passes an answer on, together with all that are ready behind it: runs of accepted numbers become one.
 async fn hand_on(
     first: Answer,
-    submits: &mut FuturesOrdered<BoxFuture<'_, Answer>>,
+    submits: &mut FuturesOrdered<BoxFuture<'static, Answer>>,
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), mpsc::error::SendError<Answer>> {
     let mut held = first;

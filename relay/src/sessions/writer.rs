@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::Message;
 use futures::SinkExt as _;
-use futures::stream::SplitSink;
 use posthouse_spec::MailboxSeq;
 use posthouse_spec::cbor::Octets;
 use posthouse_spec::client::Refusal;
@@ -16,9 +15,8 @@ use posthouse_spec::limits::PUSH_WINDOW;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
-use super::connection::Shared;
 use super::frames::{End, encode};
-use super::reader::Answer;
+use super::shared::{Answer, Shared, Sink};
 use crate::metrics::PUSHED;
 
 /// How often a silent client is asked whether it is there.
@@ -29,9 +27,6 @@ const STALL: Duration = Duration::from_secs(60);
 const BATCH_ITEMS: usize = 128;
 /// Bytes that are read from the store at once; one larger item is read alone.
 const BATCH_BYTES: usize = 256 * 1024;
-
-/// What goes to the client.
-pub(super) type Sink = SplitSink<WebSocket, Message>;
 
 /// Writes until the connection ends, and says why it does.
 pub(super) async fn run(shared: &Shared, sink: &mut Sink, mut answers: mpsc::Receiver<Answer>) -> End {
