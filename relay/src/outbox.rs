@@ -4,12 +4,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use posthouse_federation::Clock;
-use posthouse_spec::Domain;
-use posthouse_spec::peer::{KeysRequest, KeysResponse};
+use bytes::Bytes;
+use posthouse_crypto::Verified;
+use posthouse_federation::host::{
+    HostError, Inbox, LaneState, OutboundItem, Outbox, Pins, Received, Service,
+};
+use posthouse_federation::{Clock, Host, LaneId, ReceiveError};
+use posthouse_spec::cbor::Text;
+use posthouse_spec::envelope::{Envelope, Item, LaneClass};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
+use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
+use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::{Cbor, Domain, Incarnation, LaneSeq, Signed};
 
 use crate::hub::Rooms;
-use crate::store::Store;
+use crate::store::{InboundItem, InboundOutcome, Incoming, LanePlace, Store, StoreError};
 
 /// Answers other relays' questions about accounts and key packages.
 #[async_trait]
@@ -34,9 +44,163 @@ impl RelayHost {
     }
 }
 
-/// The federation's name of a lane.
-impl From<crate::store::LaneId> for posthouse_federation::LaneId {
+impl From<crate::store::LaneId> for LaneId {
     fn from(lane: crate::store::LaneId) -> Self {
         Self { peer: lane.peer, class: lane.class }
     }
 }
+
+impl From<LaneId> for crate::store::LaneId {
+    fn from(lane: LaneId) -> Self {
+        Self { peer: lane.peer, class: lane.class }
+    }
+}
+
+fn failed(error: StoreError) -> HostError {
+    tracing::error!(%error, "the store failed the federation");
+    HostError::new(error)
+}
+
+#[async_trait]
+impl Outbox for RelayHost {
+    async fn lanes(&self) -> Result<Vec<LaneId>, HostError> {
+        let lanes = self.store.waiting_lanes().await.map_err(failed)?;
+        Ok(lanes.into_iter().map(Into::into).collect())
+    }
+
+    async fn neighbours(&self) -> Result<Vec<Domain>, HostError> {
+        self.store.neighbours().await.map_err(failed)
+    }
+
+    async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError> {
+        let status = self.store.lane(&lane.clone().into()).await.map_err(failed)?;
+        Ok(LaneState { incarnation: status.incarnation, oldest: status.oldest, next: status.next })
+    }
+
+    async fn items(
+        &self,
+        lane: &LaneId,
+        from: LaneSeq,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutboundItem>, HostError> {
+        let lane = lane.clone().into();
+        let items = self.store.lane_items(&lane, from, max_items, max_bytes).await.map_err(failed)?;
+        Ok(items.into_iter().map(|item| OutboundItem { seq: item.seq, bytes: item.bytes }).collect())
+    }
+
+    async fn acknowledged(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+        next: LaneSeq,
+        refused: Vec<RefusedItem>,
+    ) -> Result<(), HostError> {
+        let (now, lane) = ((self.clock)(), lane.clone().into());
+        self.store.lane_acknowledged(now, &lane, incarnation, next, refused).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl Inbox for RelayHost {
+    async fn cursor(
+        &self,
+        origin: &Domain,
+        class: LaneClass,
+        incarnation: Incarnation,
+    ) -> Result<LaneSeq, HostError> {
+        self.store.cursor(&Incoming { origin: origin.clone(), class, incarnation }).await.map_err(failed)
+    }
+
+    async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError> {
+        self.store.cursors(origin).await.map_err(failed)
+    }
+
+    async fn receive(&self, origin: &Domain, envelope: Verified<Envelope>) -> Result<Received, ReceiveError> {
+        let lane =
+            Incoming { origin: origin.clone(), class: envelope.class, incarnation: envelope.incarnation };
+        match lane.class {
+            LaneClass::Messages => self.receive_messages(lane, &envelope).await,
+            LaneClass::Control => self.receive_control(lane, &envelope).await,
+            LaneClass::Slots | LaneClass::Media => {
+                let why = format!("this version takes no {} lanes", lane.class);
+                Err(ReceiveError::Rule(PeerRule::WrongItem, why))
+            }
+        }
+    }
+}
+
+impl RelayHost {
+    async fn receive_messages(&self, lane: Incoming, envelope: &Envelope) -> Result<Received, ReceiveError> {
+        let items: Option<Vec<InboundItem>> =
+            envelope.items.iter().map(|item| InboundItem::read(item.bytes())).collect();
+        let items = items.ok_or_else(|| wrong_item(lane.class))?;
+        let now = (self.clock)();
+        match self.store.receive_messages(now, lane, envelope.first, items).await.map_err(failed)? {
+            InboundOutcome::Received { next, refused } => Ok(Received { next, refused }),
+            InboundOutcome::Gap { expected } => Err(ReceiveError::Gap { expected }),
+        }
+    }
+
+    async fn receive_control(&self, lane: Incoming, envelope: &Envelope) -> Result<Received, ReceiveError> {
+        let expected = self.store.cursor(&lane).await.map_err(failed)?;
+        if envelope.first > expected {
+            return Err(ReceiveError::Gap { expected });
+        }
+        let mut refused = Vec::new();
+        for (bytes, seq) in
+            envelope.items.iter().zip(envelope.first.0..).filter(|(_, seq)| *seq >= expected.0)
+        {
+            let seq = LaneSeq(seq);
+            let place = LanePlace { lane: lane.clone(), seq };
+            if let Some((reason, detail)) = self.receive_one(place, bytes.bytes()).await? {
+                refused.push(RefusedItem { seq, reason, detail: Text::clipped(&detail) });
+            }
+        }
+        Ok(Received { next: expected.max(envelope.next()), refused })
+    }
+
+    async fn receive_one(
+        &self,
+        place: LanePlace,
+        bytes: &Bytes,
+    ) -> Result<Option<(ItemRefusal, String)>, ReceiveError> {
+        let now = (self.clock)();
+        match Item::from_cbor(bytes) {
+            Ok(item) if item.class() != place.lane.class => Err(wrong_item(place.lane.class)),
+            Ok(item) => Ok(self.rooms.receive_control(now, place, item).await.map_err(HostError::new)?),
+            Err(malformed) => {
+                self.rooms.pass(now, place).await.map_err(HostError::new)?;
+                Ok(Some((ItemRefusal::Invalid, malformed.to_string())))
+            }
+        }
+    }
+}
+
+fn wrong_item(class: LaneClass) -> ReceiveError {
+    ReceiveError::Rule(PeerRule::WrongItem, format!("an item that a {class} lane does not carry"))
+}
+
+#[async_trait]
+impl Service for RelayHost {
+    async fn keys(&self, from: &Domain, request: KeysRequest) -> KeysResponse {
+        self.keys.keys(from, request).await
+    }
+
+    async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse {
+        self.rooms.answer((self.clock)(), from, request).await
+    }
+}
+
+#[async_trait]
+impl Pins for RelayHost {
+    async fn pinned(&self, domain: &Domain) -> Result<Option<Signed<Manifest>>, HostError> {
+        self.store.pinned(domain).await.map_err(failed)
+    }
+
+    async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
+        self.store.pin(domain, manifest).await.map_err(failed)
+    }
+}
+
+impl Host for RelayHost {}

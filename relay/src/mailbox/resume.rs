@@ -31,7 +31,9 @@ pub enum Resume {
 pub fn resume(known: &DeviceState, hello: &Hello) -> Resume {
     let what_to_do = "enrol it as a new device of the account, because its keys may have been used twice";
     if known.incarnation.is_some_and(|bound| bound != hello.incarnation) {
-        return Resume::RolledBack(format!("this device's vault is not the one that connected before: {what_to_do}"));
+        return Resume::RolledBack(format!(
+            "this device's vault is not the one that connected before: {what_to_do}"
+        ));
     }
     if hello.acked < known.acked {
         return Resume::RolledBack(format!(

@@ -53,7 +53,11 @@ pub fn check_invited(added: &[RosterEntry], bundle: Option<&WelcomeBundle>) -> R
     let invited: BTreeSet<(AccountId, DeviceId, &Domain)> =
         bundle.invited.iter().map(|i| (i.account, i.device, &i.domain)).collect();
     let differ = added.symmetric_difference(&invited).count();
-    if differ == 0 && invited.len() == bundle.invited.len() { Ok(()) } else { Err(BadInvitation::Differs(differ)) }
+    if differ == 0 && invited.len() == bundle.invited.len() {
+        Ok(())
+    } else {
+        Err(BadInvitation::Differs(differ))
+    }
 }
 
 /// Whether a ticket lets a Welcome pass, which ends `epoch` of `room` and which one of `members` has sent. A ticket

@@ -33,7 +33,9 @@ pub enum StoreError {
         wanted: Domain,
     },
     /// Another node took the store over; this one must not write any more.
-    #[error("another node has taken over this relay's store (fence {found}, ours was {ours}): this node must stop")]
+    #[error(
+        "another node has taken over this relay's store (fence {found}, ours was {ours}): this node must stop"
+    )]
     Fenced {
         /// The fence that stands in the store.
         found: i64,
@@ -41,7 +43,9 @@ pub enum StoreError {
         ours: i64,
     },
     /// The disk is full.
-    #[error("the disk that holds the relay's data is full: free some space; the relay goes on by itself then")]
+    #[error(
+        "the disk that holds the relay's data is full: free some space; the relay goes on by itself then"
+    )]
     Full,
     /// Too many writes wait already.
     #[error("the store is overloaded: {0} writes wait already; try again later")]

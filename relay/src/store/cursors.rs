@@ -1,0 +1,124 @@
+//! Cursors of incoming lanes: the position that each expects next, moved in the transaction that takes its items.
+
+use posthouse_spec::peer::hello::LaneCursor;
+use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis};
+
+use super::columns::{Columns, sql};
+use super::error::StoreError;
+use super::handle::Store;
+use super::lanes::class;
+use super::tx::Tx;
+use super::types::Incoming;
+
+/// Cursors of one origin that a hello tells of: the newest ones.
+const MAX_TOLD: i64 = 16;
+
+const FIND: &str = "SELECT next FROM cursors WHERE origin = ? AND class = ? AND incarnation = ?";
+
+impl Store {
+    /// The position that is expected next; 1 for a lane that was never seen.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn cursor(&self, lane: &Incoming) -> Result<LaneSeq, StoreError> {
+        let row = sqlx::query(FIND)
+            .bind(lane.origin.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(lane.incarnation.as_bytes().as_slice())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(StoreError::sql("find a lane's cursor"))?;
+        row.map_or(Ok(LaneSeq(1)), |row| Ok(LaneSeq(row.number(0)?)))
+    }
+
+    /// The newest cursors of an origin's lanes.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT class, incarnation, next FROM cursors WHERE origin = ? ORDER BY touched DESC LIMIT ?",
+        )
+        .bind(origin.as_str())
+        .bind(MAX_TOLD)
+        .fetch_all(self.readers())
+        .await
+        .map_err(StoreError::sql("list the cursors of a relay"))?;
+        rows.iter()
+            .map(|row| {
+                Ok(LaneCursor {
+                    class: class(row.number(0)?)?,
+                    incarnation: row.fixed(1, Incarnation::from_slice)?,
+                    next: LaneSeq(row.number(2)?),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Tx {
+    /// The position that a lane is expected to go on from.
+    pub(crate) async fn cursor(&mut self, lane: &Incoming) -> Result<LaneSeq, StoreError> {
+        if let Some(next) = self.caches.cursors.get(lane) {
+            return Ok(*next);
+        }
+        let row = sqlx::query(FIND)
+            .bind(lane.origin.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(lane.incarnation.as_bytes().as_slice())
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("find a lane's cursor"))?;
+        let next = row.map_or(Ok(1), |row| row.number(0))?;
+        self.caches.cursors.insert(lane.clone(), LaneSeq(next));
+        Ok(LaneSeq(next))
+    }
+
+    /// Moves a cursor; it is written with the batch.
+    pub(crate) fn move_cursor(&mut self, now: Millis, lane: &Incoming, next: LaneSeq) {
+        self.caches.cursors.insert(lane.clone(), next);
+        self.pending.cursors.insert(lane.clone(), now);
+    }
+
+    /// Moves a cursor over one item, unless it has passed that item already.
+    pub(crate) async fn pass(&mut self, now: Millis, place: Option<&LanePlace>) -> Result<Pass, StoreError> {
+        let Some(place) = place else { return Ok(Pass::First) };
+        let expected = self.cursor(&place.lane).await?;
+        if place.seq != expected {
+            return Ok(Pass::Repeat);
+        }
+        self.move_cursor(now, &place.lane, expected.next());
+        Ok(Pass::First)
+    }
+}
+
+/// The place of one item on an incoming lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanePlace {
+    /// The lane.
+    pub lane: Incoming,
+    /// The item's position.
+    pub seq: LaneSeq,
+}
+
+/// Whether an item is taken for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// It is.
+    First,
+    /// The cursor has passed it.
+    Repeat,
+}
+
+impl Store {
+    /// Moves a cursor over an item that needs nothing else.
+    pub(crate) async fn pass_item(&self, now: Millis, place: LanePlace) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                tx.pass(now, Some(&place)).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

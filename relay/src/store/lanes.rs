@@ -1,0 +1,285 @@
+//! Outgoing lanes: what waits for other relays, and what becomes of it.
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use posthouse_spec::cbor::Text;
+use posthouse_spec::client::Delivery;
+use posthouse_spec::client::delivery::{Failure, NoticeDelivery};
+use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
+use posthouse_spec::{
+    AccountId, Cbor, DeviceId, Domain, Epoch, Incarnation, LaneSeq, Millis, Number, RoomId,
+};
+use sqlx::AssertSqlSafe;
+
+use super::cache::LaneEntry;
+use super::columns::{Columns, sql};
+use super::error::StoreError;
+use super::handle::Store;
+use super::items::{ITEM_COLUMNS, ItemKind, NewItem, Submitter, lane_item};
+use super::tx::Tx;
+use super::types::{LaneId, LaneItem, LaneStatus};
+use crate::mailbox::MailboxKey;
+
+impl Store {
+    /// The lanes on which anything waits.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn waiting_lanes(&self) -> Result<Vec<LaneId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT peer, class FROM lanes WHERE EXISTS (SELECT 1 FROM outbox WHERE outbox.lane = lanes.id)",
+        )
+        .fetch_all(self.readers())
+        .await
+        .map_err(StoreError::sql("list the lanes"))?;
+        rows.iter().map(|row| Ok(LaneId { peer: row.domain(0)?, class: class(row.number(1)?)? })).collect()
+    }
+
+    /// The relays with which this one shares a room or has a lane with something on it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn neighbours(&self) -> Result<Vec<Domain>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT home FROM members WHERE to_epoch IS NULL AND home <> ?1 \
+             UNION SELECT hub FROM rooms WHERE active = 1 AND hub <> ?1 \
+             UNION SELECT peer FROM lanes WHERE EXISTS (SELECT 1 FROM outbox WHERE outbox.lane = lanes.id)",
+        )
+        .bind(self.domain().as_str())
+        .fetch_all(self.readers())
+        .await
+        .map_err(StoreError::sql("list the relays that share rooms"))?;
+        rows.iter().map(|row| row.domain(0)).collect()
+    }
+
+    /// Where a lane stands. A lane that was never used gets its incarnation now.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn lane(&self, lane: &LaneId) -> Result<LaneStatus, StoreError> {
+        let known = sqlx::query(
+            "SELECT incarnation, next, (SELECT min(seq) FROM outbox WHERE outbox.lane = lanes.id) \
+             FROM lanes WHERE peer = ? AND class = ?",
+        )
+        .bind(lane.peer.as_str())
+        .bind(sql(lane.class.code()))
+        .fetch_optional(self.readers())
+        .await
+        .map_err(StoreError::sql("find a lane"))?;
+        if let Some(row) = known {
+            let next = LaneSeq(row.number(1)?);
+            let oldest = row.row_id_or_null(2)?.map_or(next, |seq| LaneSeq(seq.unsigned_abs()));
+            return Ok(LaneStatus { incarnation: row.fixed(0, Incarnation::from_slice)?, oldest, next });
+        }
+        let lane = lane.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let entry = tx.lane(&lane).await?;
+                Ok(LaneStatus { incarnation: entry.incarnation, oldest: entry.next, next: entry.next })
+            })
+        })
+        .await
+    }
+
+    /// The items of a lane from `from` on, in order: at most `max_items` of at most `max_bytes` together, and one at
+    /// least if there is any.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn lane_items(
+        &self,
+        lane: &LaneId,
+        from: LaneSeq,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<LaneItem>, StoreError> {
+        let doing = "read the outbox";
+        let text = format!(
+            "SELECT o.seq, {ITEM_COLUMNS} FROM outbox o JOIN items i ON i.id = o.item \
+             WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ?) AND o.seq >= ? \
+             ORDER BY o.seq LIMIT ?"
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(text))
+            .bind(lane.peer.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(sql(from.0))
+            .bind(sql(max_items as u64))
+            .fetch(self.readers());
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(StoreError::sql(doing))? {
+            let item = LaneItem { seq: LaneSeq(row.number(0)?), bytes: lane_item(&row)? };
+            bytes += item.bytes.len();
+            if bytes > max_bytes && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    /// Takes a destination's word that everything below `next` is durable there or refused for good. What was refused
+    /// is told to its senders.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn lane_acknowledged(
+        &self,
+        now: Millis,
+        lane: &LaneId,
+        incarnation: Incarnation,
+        next: LaneSeq,
+        refused: Vec<RefusedItem>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        let lane = lane.clone();
+        self.queue(move |tx| {
+            Box::pin(async move { tx.lane_acknowledged(now, &lane, incarnation, next, &refused).await })
+        })
+    }
+}
+
+pub(crate) fn class(code: u64) -> Result<LaneClass, StoreError> {
+    LaneClass::from_code(code).ok_or_else(|| StoreError::damaged(format!("a lane of class {code}")))
+}
+
+impl Tx {
+    /// An outgoing lane; it is made when it is first asked for.
+    pub(crate) async fn lane(&mut self, lane: &LaneId) -> Result<&mut LaneEntry, StoreError> {
+        if !self.caches.lanes.contains_key(lane) {
+            let fresh = Incarnation::new(rand::random());
+            let row = sqlx::query(
+                "INSERT INTO lanes (peer, class, incarnation, next, acked) VALUES (?,?,?,1,1) \
+                 ON CONFLICT (peer, class) DO UPDATE SET next = next RETURNING id, incarnation, next, acked",
+            )
+            .bind(lane.peer.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(fresh.as_bytes().as_slice())
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("find a lane"))?;
+            let entry = LaneEntry {
+                id: row.row_id(0)?,
+                incarnation: row.fixed(1, Incarnation::from_slice)?,
+                next: LaneSeq(row.number(2)?),
+                acked: LaneSeq(row.number(3)?),
+            };
+            self.caches.lanes.insert(lane.clone(), entry);
+        }
+        self.caches.lanes.get_mut(lane).ok_or_else(|| StoreError::damaged("a lane vanished"))
+    }
+
+    /// Puts a stored item on a lane.
+    pub(crate) async fn send(
+        &mut self,
+        peer: &Domain,
+        class: LaneClass,
+        item: i64,
+    ) -> Result<(), StoreError> {
+        let lane = LaneId { peer: peer.clone(), class };
+        let entry = self.lane(&lane).await?;
+        let (id, seq) = (entry.id, entry.next);
+        entry.next = seq.next();
+        self.pending.outbox.push((id, seq, item));
+        self.pending.lanes.insert(lane.clone());
+        self.woken.lanes.insert(lane);
+        Ok(())
+    }
+
+    async fn lane_acknowledged(
+        &mut self,
+        now: Millis,
+        lane: &LaneId,
+        incarnation: Incarnation,
+        next: LaneSeq,
+        refused: &[RefusedItem],
+    ) -> Result<(), StoreError> {
+        let entry = self.lane(lane).await?;
+        if entry.incarnation != incarnation || next > entry.next {
+            tracing::warn!(peer = %lane.peer, class = %lane.class, %next, "an acknowledgement for another life of the lane is ignored");
+            return Ok(());
+        }
+        let (id, acked) = (entry.id, entry.acked);
+        if next <= acked {
+            return Ok(());
+        }
+        entry.acked = next;
+        for item in refused.iter().filter(|item| acked <= item.seq && item.seq < next) {
+            self.refused(now, lane, id, item).await?;
+        }
+        self.pending.lane_acks.insert(id, next);
+        self.pending.lanes.insert(lane.clone());
+        Ok(())
+    }
+
+    async fn refused(
+        &mut self,
+        now: Millis,
+        lane: &LaneId,
+        id: i64,
+        item: &RefusedItem,
+    ) -> Result<(), StoreError> {
+        let row = sqlx::query(
+            "SELECT i.id, i.room, i.submitter, i.number FROM outbox o JOIN items i ON i.id = o.item \
+             WHERE o.lane = ? AND o.seq = ?",
+        )
+        .bind(id)
+        .bind(sql(item.seq.0))
+        .fetch_optional(&mut self.conn)
+        .await
+        .map_err(StoreError::sql("find a refused item"))?;
+        let Some(row) = row else { return Ok(()) };
+        let room = row.fixed(1, RoomId::from_slice)?;
+        tracing::warn!(peer = %lane.peer, %room, reason = %item.reason, detail = %item.detail, "another relay refused an item");
+        let failure = if item.reason == ItemRefusal::Quota { Failure::Quota } else { Failure::Refused };
+        let detail = format!("{}: {}", item.reason, item.detail);
+        if let (Some(device), Some(number)) = (row.row_id_or_null(2)?, row.row_id_or_null(3)?) {
+            let submitter = Submitter { device, number: Number(number.unsigned_abs()) };
+            self.notice(now, submitter, room, lane.peer.clone(), failure, &detail).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells a sender what became of a message.
+    pub(crate) async fn notice(
+        &mut self,
+        now: Millis,
+        submitter: Submitter,
+        room: RoomId,
+        relay: Domain,
+        failure: Failure,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let row = sqlx::query("SELECT account, device FROM devices WHERE id = ?")
+            .bind(submitter.device)
+            .fetch_optional(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("find the sender of a message"))?;
+        let Some(row) = row else { return Ok(()) };
+        let who = MailboxKey {
+            account: row.fixed(0, AccountId::from_slice)?,
+            device: row.fixed(1, DeviceId::from_slice)?,
+        };
+        let notice =
+            NoticeDelivery { room, number: submitter.number, relay, failure, detail: Text::clipped(detail) };
+        let item = self.raw_delivery(now, room, Delivery::Notice(notice).to_cbor().into());
+        self.deliver_all(vec![who], item).await
+    }
+
+    /// An item that is a delivery in its encoded form.
+    pub(crate) fn raw_delivery(&self, now: Millis, room: RoomId, body: Bytes) -> NewItem {
+        self.own_item(now, ItemKind::Delivery, room, Epoch(0), body)
+    }
+
+    /// An item that this relay itself has made.
+    pub(crate) fn own_item(
+        &self,
+        now: Millis,
+        kind: ItemKind,
+        room: RoomId,
+        epoch: Epoch,
+        body: Bytes,
+    ) -> NewItem {
+        let (hub, origin) = (self.own.clone(), self.own.clone());
+        NewItem { kind, room, hub, epoch, origin, received: now, submitter: None, relays: None, body }
+    }
+}

@@ -1,0 +1,115 @@
+//! Mailboxes: hello, what waits, and acknowledgements.
+
+use futures::TryStreamExt as _;
+use posthouse_spec::MailboxSeq;
+use posthouse_spec::client::socket::Hello;
+use sqlx::AssertSqlSafe;
+
+use super::columns::{Columns, sql};
+use super::error::StoreError;
+use super::handle::Store;
+use super::items::{ITEM_COLUMNS, delivery};
+use super::tx::Tx;
+use super::types::{HelloOutcome, Waiting};
+use crate::mailbox::{MailboxKey, Resume, resume};
+
+impl Store {
+    /// Judges a device's hello. The first one binds its vault; what it says it holds is acknowledged.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn hello(
+        &self,
+        who: MailboxKey,
+        hello: &Hello,
+    ) -> impl Future<Output = Result<HelloOutcome, StoreError>> + Send + 'static {
+        let hello = hello.clone();
+        self.queue(move |tx| Box::pin(async move { tx.hello(&who, &hello).await }))
+    }
+
+    /// What waits behind `after`, in order: at most `max_items` of at most `max_bytes` together, and one at least if
+    /// there is any.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn pending(
+        &self,
+        who: MailboxKey,
+        after: MailboxSeq,
+        max_items: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        let text = format!(
+            "SELECT m.seq, {ITEM_COLUMNS} FROM mailbox m JOIN items i ON i.id = m.item \
+             WHERE m.device = (SELECT id FROM devices WHERE account = ? AND device = ? AND active = 1) AND m.seq > ? \
+             ORDER BY m.seq LIMIT ?"
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(text))
+            .bind(who.account.as_bytes().as_slice())
+            .bind(who.device.as_bytes().as_slice())
+            .bind(sql(after.0))
+            .bind(sql(max_items as u64))
+            .fetch(self.readers());
+        let (mut waiting, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(StoreError::sql("read a mailbox"))? {
+            let item = Waiting { seq: MailboxSeq(row.number(0)?), delivery: delivery(&row)? };
+            bytes += item.delivery.len();
+            if bytes > max_bytes && !waiting.is_empty() {
+                break;
+            }
+            waiting.push(item);
+        }
+        Ok(waiting)
+    }
+
+    /// Deletes what the device has made durable, up to a position.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn acknowledge(
+        &self,
+        who: MailboxKey,
+        through: MailboxSeq,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+        self.queue(move |tx| Box::pin(async move { tx.acknowledge(&who, through).await }))
+    }
+}
+
+impl Tx {
+    async fn hello(&mut self, who: &MailboxKey, hello: &Hello) -> Result<HelloOutcome, StoreError> {
+        let Some(entry) = self.device(who).await? else { return Ok(HelloOutcome::UnknownDevice) };
+        if let Resume::RolledBack(why) = resume(&entry.state(), hello) {
+            return Ok(HelloOutcome::RolledBack(why));
+        }
+        entry.incarnation = Some(hello.incarnation);
+        if hello.acked >= entry.next {
+            // The vault holds more than this relay ever gave out, so the relay itself was restored from a copy. It
+            // goes on behind what the vault holds: a position that was used is never used again.
+            tracing::error!(account = %who.account, device = %who.device, holds = %hello.acked, next = %entry.next,
+                "a device holds mailbox positions that this relay does not know: it was restored from an older copy");
+            entry.next = hello.acked.next();
+        }
+        self.pending.devices.insert(*who);
+        self.acknowledge(who, hello.acked).await?;
+        let Some(entry) = self.device(who).await? else { return Ok(HelloOutcome::UnknownDevice) };
+        let head = MailboxSeq(entry.next.0 - 1);
+        Ok(HelloOutcome::Ready { accepted: entry.window.accepted(), acked: entry.acked, head })
+    }
+
+    async fn acknowledge(&mut self, who: &MailboxKey, through: MailboxSeq) -> Result<(), StoreError> {
+        let Some(entry) = self.device(who).await? else { return Ok(()) };
+        let through = through.min(MailboxSeq(entry.next.0 - 1));
+        if through <= entry.acked {
+            return Ok(());
+        }
+        entry.acked = through;
+        entry.rooms.clear();
+        if through.next() == entry.next {
+            entry.bytes = 0;
+        }
+        let device = entry.id;
+        self.pending.mailbox_acks.insert(device, through);
+        self.pending.devices.insert(*who);
+        Ok(())
+    }
+}
