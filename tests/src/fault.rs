@@ -184,10 +184,10 @@ async fn serve_udp(socket: Arc<UdpSocket>, mut way: watch::Receiver<Way>, delay:
                 let Ok((len, from)) = received else { continue };
                 let target = way.borrow().open();
                 let Some(target) = target else { continue };
-                if senders.len() >= MAX_SENDERS && !senders.contains_key(&from) {
-                    senders.clear();
-                }
                 if !senders.contains_key(&from) {
+                    if senders.len() >= MAX_SENDERS {
+                        senders.clear();
+                    }
                     let Ok(sender) = new_sender(&socket, from, target, delay.clone()).await else { continue };
                     senders.insert(from, sender);
                 }

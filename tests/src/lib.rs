@@ -14,7 +14,7 @@ mod ship;
 
 pub use fault::Proxy;
 pub use network::Network;
-pub use person::{Listener, Outcome, PASSPHRASE, Person};
+pub use person::{Listener, Outcome, PASSPHRASE, Person, Sending};
 pub use process::tail;
 pub use relay::Relay;
 pub use search::Search;

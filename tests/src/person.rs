@@ -322,6 +322,19 @@ impl Person {
         Ok(texts.filter_map(|line| line["text"].as_str().map(str::to_owned)).collect())
     }
 
+    /// Starts to send texts, one message each, and does not wait for the end.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub async fn start_sending(&self, to: &Self, texts: &[String]) -> Result<Sending> {
+        let mut command = self.command(&["send", &to.alias, "-", "--lines"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().context("starting `send`")?;
+        let mut stdin = child.stdin.take().context("the process has no standard input")?;
+        stdin.write_all((texts.join("\n") + "\n").as_bytes()).await.context("giving `send` its texts")?;
+        let output = child.stdout.take().context("the process has no standard output")?;
+        Ok(Sending { child, lines: BufReader::new(output).lines() })
+    }
+
     /// Starts `listen`: the vault's owner if there is none yet, else one that follows the owner.
     ///
     /// # Errors
@@ -354,6 +367,37 @@ impl Person {
         };
         within(&format!("{} waiting for {what}", self.alias), wait).await??;
         listener.terminate().await
+    }
+}
+
+/// A running `send`.
+#[derive(Debug)]
+pub struct Sending {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Sending {
+    /// What it tells of the next message; `None` at the end.
+    ///
+    /// # Errors
+    /// It takes too long, or prints what is no JSON.
+    pub async fn next(&mut self) -> Result<Option<Value>> {
+        let line = within("the next line of `send`", self.lines.next_line()).await??;
+        line.as_deref().map(parse).transpose()
+    }
+
+    /// Waits until it has ended, and returns the states that it told and that were not taken yet.
+    ///
+    /// # Errors
+    /// It takes too long, or prints what is no JSON.
+    pub async fn finish(mut self) -> Result<Vec<String>> {
+        let mut states = Vec::new();
+        while let Some(line) = self.next().await? {
+            states.extend(line["state"].as_str().map(str::to_owned));
+        }
+        within("the end of `send`", self.child.wait()).await??;
+        Ok(states)
     }
 }
 

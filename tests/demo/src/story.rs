@@ -147,15 +147,25 @@ impl Story {
         let (alice, bob) = (&self.alice, &self.bob);
         let texts: Vec<String> = (1..=STORM).map(|n| format!("letter {n} of the stormy night")).collect();
         let (first, second) = texts.split_at(STORM / 2);
-        let send = async |texts: &[String]| {
-            alice.run_with_input(&["send", bob.alias(), "-", "--lines"], &texts.join("\n")).await
-        };
-        let (sent, killed) = tokio::join!(send(first), network.relay("b.localhost").kill());
-        (sent?, killed?);
-        teller.say(&format!("b.localhost is killed while Alice sends {} messages.", first.len()));
-        let (sent, killed) = tokio::join!(send(second), network.relay("a.localhost").kill());
-        (sent?, killed?);
-        teller.say(&format!("a.localhost is killed while she sends {} more.", second.len()));
+        for (domain, texts) in [("b.localhost", first), ("a.localhost", second)] {
+            let mut sending = alice.start_sending(bob, texts).await?;
+            let told = sending.next().await?.context("`send` told nothing")?;
+            network.relay(domain).kill().await?;
+            let mut states = sending.finish().await?;
+            states.extend(told["state"].as_str().map(str::to_owned));
+            let accepted = states.iter().filter(|state| *state == "accepted").count();
+            ensure!(
+                states.len() == texts.len(),
+                "`send` told of {} of {} messages",
+                states.len(),
+                texts.len()
+            );
+            teller.say(&format!(
+                "{domain} is killed while Alice sends {}: {accepted} accepted, {} queued.",
+                texts.len(),
+                states.len() - accepted
+            ));
+        }
         for relay in network.relays() {
             relay.start().await?;
         }
