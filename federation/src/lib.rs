@@ -17,6 +17,7 @@ pub mod node;
 pub mod policy;
 pub mod retry;
 
+pub use behaviour::peer_id;
 pub use error::{BindError, PeerError};
 pub use host::{
     Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,

@@ -10,6 +10,12 @@ pub(crate) fn peer_of(key: &PublicKey) -> Option<PeerId> {
     Some(PeerKey::from(key).to_peer_id())
 }
 
+/// The PeerId of a node key in its text form, as multiaddresses name it; none for bytes that are no curve point.
+#[must_use]
+pub fn peer_id(key: &PublicKey) -> Option<String> {
+    peer_of(key).map(|peer| peer.to_string())
+}
+
 /// The node key in a PeerId; none for another kind of key.
 pub(crate) fn node_key_of(peer: &PeerId) -> Option<PublicKey> {
     let key = PeerKey::try_decode_protobuf(peer.as_ref().digest()).ok()?;

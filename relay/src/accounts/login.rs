@@ -27,8 +27,7 @@ pub struct NewSession {
 }
 
 /// The hash under which a session token is kept.
-#[must_use]
-pub fn token_hash(token: &str) -> Option<[u8; 32]> {
+fn token_hash(token: &str) -> Option<[u8; 32]> {
     let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(token).ok()?);
     (bytes.len() == 32).then(|| sha256(&bytes))
 }

@@ -10,7 +10,7 @@ use super::problem::{Problem, Problems};
 use super::written::Config;
 
 /// The prefix of environment variables: `http.listen` is `POSTHOUSE_HTTP_LISTEN`.
-pub const ENV_PREFIX: &str = "POSTHOUSE_";
+const ENV_PREFIX: &str = "POSTHOUSE_";
 
 /// Every key; a test holds that it is the struct's fields.
 pub(super) const KEYS: &[&str] = &[

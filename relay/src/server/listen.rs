@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum_server::{Address, Server};
 use hyper_util::rt::TokioTimer;
+use posthouse_spec::PublicKey;
 
 use super::StartError;
 use crate::config::Settings;
@@ -91,6 +92,13 @@ pub(super) fn announced(settings: &Settings, listening: &[String]) -> Vec<String
     named.sort();
     named.dedup();
     named
+}
+
+/// The addresses as somebody would dial them who knows nothing else of the node; QUIC first.
+pub(super) fn with_peer_id(listening: &[String], node: &PublicKey) -> Vec<String> {
+    let suffix = posthouse_federation::peer_id(node).map(|id| format!("/p2p/{id}")).unwrap_or_default();
+    let (quic, tcp): (Vec<_>, Vec<_>) = listening.iter().partition(|address| address.contains("/quic"));
+    quic.into_iter().chain(tcp).map(|address| format!("{address}{suffix}")).collect()
 }
 
 /// The URL that clients are told when none is configured.

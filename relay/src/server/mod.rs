@@ -166,13 +166,11 @@ impl Parts {
             Arc::new(accounts.clone()),
             Arc::clone(&self.clock),
         );
-        let node = listening.start(own.signed().clone(), {
-            let _ = host;
-            unimplemented!()
-        })?;
+        let node = listening.start(own.signed().clone(), Arc::new(host))?;
         rooms.connect(Arc::new(self.network.clone()));
         self.network.connect(node.federation());
         let app = self.app(accounts, rooms);
+        let peers = listen::with_peer_id(&peers, &self.keys.node.public());
         let ready = Ready { domain: self.settings.domain.to_string(), http: url, peers };
         self.serve(app, listener, tls, node, ready)
     }
