@@ -163,7 +163,7 @@ impl Connector {
             }
         }
         if tried.is_empty() {
-            tried.push("its manifest lists no node that is valid now".into());
+            tried.push("its manifest lists no node that is valid by the clock of this relay".into());
         }
         Err(PeerError::Unreachable { domain: domain.clone(), why: tried.join("; ") })
     }

@@ -1,7 +1,7 @@
 //! Starting and ending a node.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ use crate::host::{Host, Outbox};
 
 /// Relays that are greeted at once when the node starts.
 const GREETINGS: usize = 16;
+/// How often a port that is not free yet is tried again.
+const PORT_RETRY: Duration = Duration::from_millis(5);
 /// How long the tasks may take to come to their end before the connections are closed under them.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -121,6 +123,32 @@ impl Node {
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, ended).await.is_err() {
             tracing::error!(left = self.tasks.tracker.len(), "tasks of the node did not end in time");
         }
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, released(&self.addresses)).await.is_err() {
+            tracing::warn!("the system has not taken the UDP ports back yet");
+        }
+    }
+}
+
+/// The QUIC endpoint gives its ports back from a task of its own, which nobody can join: so that whoever starts next finds
+/// them free, they are tried.
+async fn released(addresses: &[String]) {
+    for socket in addresses.iter().filter_map(|text| udp_socket(&text.parse().ok()?)) {
+        while UdpSocket::bind(socket).is_err() {
+            tokio::time::sleep(PORT_RETRY).await;
+        }
+    }
+}
+
+fn udp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => IpAddr::from(ip),
+        Protocol::Ip6(ip) => IpAddr::from(ip),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Udp(port) => Some(SocketAddr::from((ip, port))),
+        _ => None,
     }
 }
 

@@ -56,6 +56,11 @@ impl Town {
         std::fs::write(self.overrides(), lines).unwrap();
     }
 
+    /// What is published under a domain.
+    pub fn board_entry(&self, domain: &Domain) -> Signed<Manifest> {
+        self.board.lock().unwrap()[domain.as_str()].clone()
+    }
+
     /// A domain that is known but whose relay does not answer for its manifest.
     pub fn withdraw(&self, domain: &str) {
         self.board.lock().unwrap().remove(domain);
@@ -126,7 +131,7 @@ impl Relay {
             clock: Arc::new(wall_clock),
             listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".into(), "/ip4/127.0.0.1/tcp/0".into()],
             overrides: town.overrides(),
-            valid_ms: 3_600_000,
+            valid_ms: 30 * 24 * 3_600_000,
             last: None,
             node: None,
         }
@@ -188,6 +193,28 @@ impl Relay {
     /// Ends the node.
     pub async fn stop(&mut self) {
         self.node.take().unwrap().shutdown().await;
+    }
+
+    /// The node's runtime is gone: nothing is left to be shut down.
+    pub fn forget(&mut self) {
+        std::mem::forget(self.node.take());
+    }
+
+    /// Starts again after [`forget`](Self::forget), as soon as the system has taken the ports back.
+    pub async fn restart(&mut self, town: &Town) {
+        let address = |text: &String| {
+            let parts: Vec<&str> = text.split('/').collect();
+            (parts[3].to_owned(), format!("{}:{}", parts[2], parts[4]))
+        };
+        for (transport, socket) in self.listen.iter().map(address) {
+            while match transport.as_str() {
+                "udp" => std::net::UdpSocket::bind(&socket).is_err(),
+                _ => std::net::TcpListener::bind(&socket).is_err(),
+            } {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.start(town).await;
     }
 
     /// Posts an item on the messages lane and wakes it, if the node is up.
