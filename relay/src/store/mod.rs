@@ -55,3 +55,6 @@ pub use types::{
 pub(crate) use inbound::InboundItem;
 pub(crate) use rooms::{Advance, FoundOutcome, RoomState, StepOutcome};
 pub(crate) use tickets::Invitation;
+
+#[cfg(test)]
+mod tests;

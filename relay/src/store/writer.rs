@@ -1,5 +1,7 @@
 //! The one writer: it takes whatever waits into one transaction, and answers when that is durable.
 
+use std::time::Instant;
+
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -7,6 +9,7 @@ use super::error::StoreError;
 use super::pending::Woken;
 use super::tx::Tx;
 use super::types::Wakes;
+use crate::metrics::{BATCH_ITEMS, COMMIT_SECONDS};
 
 /// Jobs that may wait for the writer; whoever comes later waits for a place.
 pub(crate) const MAX_WAITING_JOBS: usize = 16_384;
@@ -127,7 +130,10 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        let begun = Instant::now();
         let outcome = self.attempt(batch).await;
+        metrics::histogram!(COMMIT_SECONDS).record(begun.elapsed().as_secs_f64());
+        metrics::histogram!(BATCH_ITEMS).record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         if let Err(error) = &outcome {
             self.tx.roll_back().await;
             tracing::error!(%error, jobs = batch.len(), "a transaction failed; nothing of it is kept");

@@ -1,0 +1,162 @@
+use bytes::Bytes;
+use posthouse_spec::cbor::Octets;
+use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem};
+use posthouse_spec::limits::MAX_ASIDE;
+use posthouse_spec::peer::deliver::ItemRefusal;
+use posthouse_spec::{Cbor, Epoch, LaneSeq};
+
+use super::super::inbound::{InboundItem, InboundOutcome};
+use super::super::types::Incoming;
+use super::support::*;
+use crate::quota::Quota;
+
+fn message(epoch: u64, body: &str) -> Item {
+    let body = Octets::new(body.as_bytes().to_vec()).unwrap();
+    Item::Message(MessageItem { room: ROOM, hub: own(), epoch: Epoch(epoch), body })
+}
+
+fn end(epoch: u64) -> Item {
+    Item::EpochEnd(EpochEndItem { room: ROOM, hub: own(), epoch: Epoch(epoch) })
+}
+
+async fn receive_on(world: &World, lane: Incoming, first: u64, items: &[Item]) -> InboundOutcome {
+    let items = items.iter().map(|item| InboundItem::read(&Bytes::from(item.to_cbor())).unwrap()).collect();
+    world.store.receive_messages(NOW, lane, LaneSeq(first), items).await.unwrap()
+}
+
+async fn receive(world: &World, first: u64, items: &[Item]) -> InboundOutcome {
+    receive_on(world, from_b(), first, items).await
+}
+
+fn taken(next: u64) -> InboundOutcome {
+    InboundOutcome::Received { next: LaneSeq(next), refused: Vec::new() }
+}
+
+fn reasons(outcome: &InboundOutcome) -> Vec<(u64, ItemRefusal)> {
+    match outcome {
+        InboundOutcome::Received { refused, .. } => refused.iter().map(|r| (r.seq.0, r.reason)).collect(),
+        InboundOutcome::Gap { .. } => panic!("a gap"),
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_dropped_and_a_gap_is_named() {
+    let mut world = World::with_room().await;
+    assert_eq!(receive(&world, 1, &[message(0, "one"), message(0, "two")]).await, taken(3));
+    assert_eq!(receive(&world, 1, &[message(0, "one"), message(0, "two")]).await, taken(3));
+    assert_eq!(receive(&world, 2, &[message(0, "two"), message(0, "three")]).await, taken(4));
+    world.restart().await;
+    assert_eq!(receive(&world, 1, &[message(0, "one")]).await, taken(4));
+    assert_eq!(receive(&world, 6, &[message(0, "six")]).await, InboundOutcome::Gap { expected: LaneSeq(4) });
+    let expected = ["b.example e0 one", "b.example e0 two", "b.example e0 three"];
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), expected);
+    assert_eq!(shorts(&world.mailbox(&world.anna).await), expected);
+    assert_eq!(world.store.cursor(&from_b()).await.unwrap(), LaneSeq(4));
+    assert_eq!(world.store.cursors(&domain("b.example")).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn items_ahead_of_the_room_wait_and_come_in_order_behind_the_decision() {
+    let mut world = World::with_room().await;
+    let ahead =
+        [message(0, "now"), end(0), message(1, "later"), message(2, "much later"), message(1, "later too")];
+    assert_eq!(receive(&world, 1, &ahead).await, taken(6));
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), ["b.example e0 now"]);
+    world.restart().await;
+    let all = [&world.alice, &world.anna, &world.bob];
+    world.advance(Epoch(0), &all).await;
+    let first = [
+        "b.example e0 now",
+        "decided 0",
+        "a.example ends 0",
+        "b.example ends 0",
+        "b.example e1 later",
+        "b.example e1 later too",
+    ];
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), first);
+    world.advance(Epoch(1), &all).await;
+    let last = shorts(&world.mailbox(&world.alice).await);
+    assert_eq!(last.last().unwrap(), "b.example e2 much later");
+    assert_eq!(world.count("aside").await, 0);
+}
+
+#[tokio::test]
+async fn items_of_an_unknown_room_wait_within_a_bound() {
+    let world = World::new().await;
+    let items: Vec<Item> = (0..MAX_ASIDE + 1).map(|n| message(0, &n.to_string())).collect();
+    let outcome = receive(&world, 1, &items).await;
+    assert_eq!(reasons(&outcome), [(MAX_ASIDE + 1, ItemRefusal::UnknownRoom)]);
+    // Another origin has its own bound.
+    let other = Incoming { origin: domain("c.example"), ..from_b() };
+    assert_eq!(receive_on(&world, other, 1, &[message(0, "hi")]).await, taken(2));
+}
+
+#[tokio::test]
+async fn a_late_message_reaches_those_who_were_there_and_nobody_else() {
+    let world = World::with_room().await;
+    world.advance(Epoch(0), &[&world.alice, &world.bob]).await;
+    assert_eq!(receive(&world, 1, &[message(0, "late"), message(1, "new")]).await, taken(3));
+    let anna = shorts(&world.mailbox(&world.anna).await);
+    assert_eq!(anna.last().unwrap(), "b.example e0 late");
+    let alice = shorts(&world.mailbox(&world.alice).await);
+    assert_eq!(&alice[alice.len() - 2..], ["b.example e0 late", "b.example e1 new"]);
+}
+
+#[tokio::test]
+async fn a_room_that_everybody_here_has_left_still_takes_what_is_late() {
+    let world = World::with_room().await;
+    let mut last = advance(Epoch(0), &[&world.bob]);
+    last.state.context.ordering.leader.domain = domain("b.example");
+    world.store.advance_room(NOW, last).await.unwrap();
+    assert!(!world.store.room(ROOM).await.unwrap().unwrap().active);
+    assert_eq!(receive(&world, 1, &[message(0, "late"), message(1, "not ours")]).await, taken(3));
+    assert_eq!(shorts(&world.mailbox(&world.alice).await).last().unwrap(), "b.example e0 late");
+    assert_eq!(world.count("aside").await, 1);
+}
+
+#[tokio::test]
+async fn strangers_and_malformed_items_are_refused_by_name() {
+    let world = World::with_room().await;
+    let stranger = Incoming { origin: domain("c.example"), ..from_b() };
+    let outcome = receive_on(&world, stranger, 1, &[message(0, "hi")]).await;
+    assert_eq!(reasons(&outcome), [(1, ItemRefusal::Invalid)]);
+    let garbage = InboundItem::read(&Bytes::from_static(&[0xff])).unwrap();
+    let outcome = world.store.receive_messages(NOW, from_b(), LaneSeq(1), vec![garbage]).await.unwrap();
+    assert_eq!(reasons(&outcome), [(1, ItemRefusal::Invalid)]);
+    assert!(
+        InboundItem::read(&Bytes::from(
+            Item::Decided(posthouse_spec::envelope::DecidedItem {
+                room: ROOM,
+                hub: own(),
+                decided: decided(Epoch(0)),
+            })
+            .to_cbor()
+        ))
+        .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_blocked_person_cannot_tell_that_nothing_comes_through() {
+    let world = World::new().await;
+    world.found(&[&world.alice, &world.bob]).await;
+    let (alice, bob) = (world.alice.who.account, world.bob.who.account);
+    world.store.set_block(&alice, &bob, true).await.unwrap();
+    assert_eq!(receive(&world, 1, &[message(0, "hello?")]).await, taken(2));
+    assert!(world.mailbox(&world.alice).await.is_empty());
+    assert!(world.store.is_blocked(&alice, &bob).await.unwrap());
+    world.store.set_block(&alice, &bob, false).await.unwrap();
+    assert_eq!(receive(&world, 2, &[message(0, "again")]).await, taken(3));
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), ["b.example e0 again"]);
+}
+
+#[tokio::test]
+async fn a_full_mailbox_refuses_to_the_sending_relay_but_not_what_it_accepted_before() {
+    let world = World::with(Quota { items: 1, bytes: 1_000 }).await;
+    world.found(&[&world.alice, &world.anna, &world.bob]).await;
+    let outcome = receive(&world, 1, &[message(0, "one"), message(0, "two"), message(1, "three")]).await;
+    assert_eq!(reasons(&outcome), [(2, ItemRefusal::Quota)]);
+    world.advance(Epoch(0), &[&world.alice, &world.anna, &world.bob]).await;
+    let alice = shorts(&world.mailbox(&world.alice).await);
+    assert_eq!(alice, ["b.example e0 one", "decided 0", "a.example ends 0", "b.example e1 three"]);
+}

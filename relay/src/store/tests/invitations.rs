@@ -1,0 +1,182 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use posthouse_crypto::{Verified, commit_hash, key_package_hash, verify};
+use posthouse_spec::account::{ClaimedKeyPackages, Invited, KeyClaim};
+use posthouse_spec::cbor::{List, Octets};
+use posthouse_spec::room::{Suite, WelcomeBundle};
+use posthouse_spec::{AccountId, Epoch, Incarnation, Millis, RoomId, Ticket};
+
+use super::super::rooms::StepOutcome;
+use super::super::tickets::Invitation;
+use super::super::types::{ClaimOutcome, KeyPackageStock};
+use super::support::*;
+use crate::mailbox::MailboxKey;
+
+fn claim(by: &Person, target: AccountId, nonce: u8) -> Verified<KeyClaim> {
+    let claim = KeyClaim {
+        claimant: by.who.account,
+        device: by.who.device,
+        alias: "bob@b.example".parse().unwrap(),
+        target,
+        domain: own(),
+        suite: Suite::Classic.code() as u16,
+        created: NOW,
+        nonce: Incarnation::new([nonce; 16]),
+    };
+    verify(&by.device.sign(&claim), &by.device.public()).unwrap()
+}
+
+async fn claimed(world: &World, claim: &Verified<KeyClaim>) -> ClaimedKeyPackages {
+    match world.store.claim(NOW, claim).await.unwrap() {
+        ClaimOutcome::Claimed(claimed) => claimed,
+        ClaimOutcome::UnknownAccount => panic!("no such account"),
+    }
+}
+
+fn package(n: u8) -> (posthouse_spec::KeyPackageHash, Bytes) {
+    (key_package_hash(&[n; 4]), Bytes::from(vec![n; 4]))
+}
+
+async fn upload(world: &World, of: &Person, packages: &[u8], last: Option<u8>) -> KeyPackageStock {
+    let packages = packages.iter().map(|n| package(*n)).collect();
+    world.store.upload(of.who, Suite::Classic, packages, last.map(package)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_claim_takes_one_key_package_and_its_repeat_gets_the_same() {
+    let mut world = World::new().await;
+    let stock = upload(&world, &world.alice, &[1, 2], Some(9)).await;
+    assert_eq!(stock, KeyPackageStock { classic: 2, post_quantum: 0 });
+    let first = claim(&world.bob, world.alice.who.account, 1);
+    let answer = claimed(&world, &first).await;
+    assert_eq!(answer.len(), 1);
+    assert!(!answer[0].last_resort);
+    world.restart().await;
+    assert_eq!(claimed(&world, &first).await, answer);
+    assert_eq!(world.store.stock(world.alice.who).await.unwrap().classic, 1);
+    let second = claimed(&world, &claim(&world.bob, world.alice.who.account, 2)).await;
+    assert_ne!(second[0].key_package, answer[0].key_package);
+    for nonce in 3..5 {
+        let last = claimed(&world, &claim(&world.bob, world.alice.who.account, nonce)).await;
+        assert!(last[0].last_resort);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_blocked_finds_an_empty_stock() {
+    let world = World::new().await;
+    upload(&world, &world.alice, &[1], None).await;
+    world.store.set_block(&world.alice.who.account, &world.bob.who.account, true).await.unwrap();
+    assert!(claimed(&world, &claim(&world.bob, world.alice.who.account, 1)).await.is_empty());
+    assert_eq!(world.store.stock(world.alice.who).await.unwrap().classic, 1);
+    let nobody = claim(&world.bob, AccountId::new([9; 32]), 1);
+    assert_eq!(world.store.claim(NOW, &nobody).await.unwrap(), ClaimOutcome::UnknownAccount);
+}
+
+fn invited(who: &MailboxKey, key_package: &[u8], ticket: Ticket) -> Invited {
+    Invited {
+        account: who.account,
+        device: who.device,
+        domain: own(),
+        key_package: key_package_hash(key_package),
+        ticket,
+    }
+}
+
+fn invitation(by: &Person, invited: Vec<Invited>) -> Invitation {
+    Invitation {
+        room: ROOM,
+        epoch: Epoch(0),
+        decided: decided(Epoch(0)),
+        bundle: WelcomeBundle {
+            welcome: Octets::new(vec![1]).unwrap(),
+            group_info: Octets::new(vec![2]).unwrap(),
+            invited: List::new(invited).unwrap(),
+        },
+        claimants: BTreeSet::from([by.who.account]),
+    }
+}
+
+async fn adopt(world: &World, invitation: Invitation) -> StepOutcome {
+    let state = state(Epoch(1), &[&world.bob, &world.alice]);
+    let commit = commit_hash(&invitation.decided.commit);
+    world.store.adopt_room(NOW, state, invitation, commit, None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_welcome_without_a_ticket_brings_no_room() {
+    let world = World::new().await;
+    let forged = invited(&world.alice.who, &[1; 4], Ticket::new([9; 32]));
+    let outcome = adopt(&world, invitation(&world.bob, vec![forged])).await;
+    assert_eq!(outcome, StepOutcome::NoTicket { without: vec![world.alice.who.device] });
+    assert!(world.store.room(ROOM).await.unwrap().is_none());
+    assert!(world.mailbox(&world.alice).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_ticket_lets_one_welcome_pass_and_its_repeat_brings_no_second() {
+    let world = World::new().await;
+    upload(&world, &world.alice, &[1], None).await;
+    let answer = claimed(&world, &claim(&world.bob, world.alice.who.account, 1)).await;
+    let good = invited(&world.alice.who, &answer[0].key_package, answer[0].ticket);
+    let done = StepOutcome::Done { without: Vec::new() };
+    assert_eq!(adopt(&world, invitation(&world.bob, vec![good.clone()])).await, done);
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), ["welcome of 1"]);
+    // The same Welcome by another way, and the same ticket in another room.
+    let again = world.store.invite(NOW, invitation(&world.bob, vec![good.clone()]), None).await.unwrap();
+    assert_eq!(again, done);
+    let elsewhere = Invitation { room: RoomId::new([8; 32]), ..invitation(&world.bob, vec![good.clone()]) };
+    let refused = world.store.invite(NOW, elsewhere, None).await.unwrap();
+    assert_eq!(refused, StepOutcome::Done { without: vec![world.alice.who.device] });
+    // Somebody else's ticket fits nobody.
+    let stolen = Invitation {
+        claimants: BTreeSet::from([world.anna.who.account]),
+        ..invitation(&world.bob, vec![good])
+    };
+    let refused = world.store.invite(NOW, stolen, None).await.unwrap();
+    assert_eq!(refused, StepOutcome::Done { without: vec![world.alice.who.device] });
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), ["welcome of 1"]);
+}
+
+#[tokio::test]
+async fn a_hub_decides_nothing_while_a_local_device_has_no_ticket() {
+    let world = World::with_room().await;
+    let mut step = advance(Epoch(0), &[&world.alice, &world.anna, &world.bob]);
+    step.invitation =
+        Some(invitation(&world.alice, vec![invited(&world.anna.who, &[1; 4], Ticket::new([9; 32]))]));
+    let outcome = world.store.advance_room(NOW, step).await.unwrap();
+    assert_eq!(outcome, StepOutcome::NoTicket { without: vec![world.anna.who.device] });
+    assert_eq!(world.store.room(ROOM).await.unwrap().unwrap().epoch, Epoch(0));
+}
+
+#[tokio::test]
+async fn a_blocked_claimants_welcome_is_taken_and_discarded() {
+    let world = World::new().await;
+    upload(&world, &world.alice, &[1], None).await;
+    let answer = claimed(&world, &claim(&world.bob, world.alice.who.account, 1)).await;
+    world.store.set_block(&world.alice.who.account, &world.bob.who.account, true).await.unwrap();
+    let good = invited(&world.alice.who, &answer[0].key_package, answer[0].ticket);
+    assert_eq!(
+        adopt(&world, invitation(&world.bob, vec![good])).await,
+        StepOutcome::Done { without: Vec::new() }
+    );
+    assert!(world.mailbox(&world.alice).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_room_moves_once_from_each_epoch() {
+    let world = World::with_room().await;
+    let all = [&world.alice, &world.anna, &world.bob];
+    assert_eq!(world.advance(Epoch(0), &all).await, StepOutcome::Done { without: Vec::new() });
+    assert_eq!(world.advance(Epoch(0), &all).await, StepOutcome::Moved);
+    assert_eq!(world.advance(Epoch(2), &all).await, StepOutcome::Moved);
+    let log = world.store.decisions(ROOM, Epoch(0), 10).await.unwrap();
+    assert_eq!(log, [decided(Epoch(0))]);
+    let other = decided(Epoch(7));
+    let hash = commit_hash(&other.commit);
+    for _ in 0..2 {
+        world.store.keep_evidence(Millis(1), ROOM, Epoch(0), hash, other.clone(), None).await.unwrap();
+    }
+    assert_eq!(world.store.evidence_count().await.unwrap(), 1);
+}

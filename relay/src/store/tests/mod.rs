@@ -1,0 +1,11 @@
+//! What the store promises, told against real files.
+
+mod accounts;
+mod expiry;
+mod inbound;
+mod invitations;
+mod lanes;
+mod mailboxes;
+mod opening;
+mod submits;
+mod support;
