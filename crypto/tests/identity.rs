@@ -41,7 +41,7 @@ fn extended(account: &Account, event: Signed<Event>) -> Account {
 fn fault(result: Result<impl std::fmt::Debug, IdentityError>) -> (u64, ChainFault) {
     match result.expect_err("the chain breaks a rule") {
         IdentityError::Chain { seq, fault } => (seq.0, fault),
-        other => panic!("another error: {other}"),
+        other => unreachable!("another error: {other}"),
     }
 }
 

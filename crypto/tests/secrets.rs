@@ -8,8 +8,8 @@ use posthouse_spec::account::Login;
 use posthouse_spec::cbor::Octets;
 use posthouse_spec::room::Decision;
 use posthouse_spec::{
-    AccountId, Ballot, CommitHash, DeviceId, Epoch, ManifestSeq, Payload, PublicKey, RoomId, Signature,
-    Signed,
+    AccountId, Ballot, CommitHash, DeviceId, Epoch, ManifestSeq, Payload, PublicKey, RoomId, SealKey,
+    Signature, Signed,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -126,6 +126,11 @@ fn what_is_sealed_to_a_device_opens_there_alone() {
         altered[place] ^= 1;
         assert_eq!(open(&bob, b"for this use", &altered), Err(SealError::DoesNotOpen), "byte {place}");
     }
+    assert_eq!(
+        seal_to(&SealKey::new([0; 32]), b"", b"a secret"),
+        Err(SealError::BadKey),
+        "a key of small order"
+    );
     let again = seal_to(&bob.public(), b"for this use", b"a secret").expect("it seals");
     assert_ne!(again, sealed, "each seal has its own ephemeral key");
 }

@@ -11,9 +11,9 @@ pub(in crate::room) enum StorageError {
     /// A value has no encoding.
     #[error("a value cannot be encoded: {0}")]
     Encode(String),
-    /// The bytes are no value of the kind that is asked for.
-    #[error("a kept value is damaged or of another version: {0}")]
-    Decode(String),
+    /// The bytes are no value of this type. What stands in them is not told, because it may be secret.
+    #[error("a kept {0} is damaged or of another version")]
+    Decode(&'static str),
     /// Rows of a value are missing.
     #[cfg(feature = "member")]
     #[error("a kept value is incomplete: rows are missing")]
@@ -30,5 +30,5 @@ pub(super) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Stora
 /// The value behind the bytes.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StorageError> {
     let mut deserializer = minicbor_serde::Deserializer::new(bytes);
-    T::deserialize(&mut deserializer).map_err(|error| StorageError::Decode(error.to_string()))
+    T::deserialize(&mut deserializer).map_err(|_| StorageError::Decode(std::any::type_name::<T>()))
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use openmls::prelude::{
-    GroupId, MlsMessageOut, ProcessedMessageContent, Proposal, ProposalStore, PublicGroup, StagedCommit,
+    MlsMessageOut, ProcessedMessageContent, Proposal, ProposalStore, PublicGroup, StagedCommit,
 };
 use posthouse_spec::cbor::{Cbor, Reader, Writer};
 use posthouse_spec::policy::{Change, evaluate_founding};
@@ -209,8 +209,7 @@ impl Observer {
         let (room, parts) =
             read_snapshot(snapshot).map_err(|fault| RoomError::BadState(fault.to_string()))?;
         let interim = parts.interim.clone();
-        let id = GroupId::from_slice(room.as_bytes());
-        let group = PublicGroup::load(&PublicStore::of(parts), &id)
+        let group = PublicGroup::load(&PublicStore::of(parts), &suite::group_id(&room))
             .map_err(|error| RoomError::BadState(error.to_string()))?
             .ok_or_else(|| RoomError::BadState("the snapshot lacks a part".to_owned()))?;
         Self::of(group, interim)

@@ -1,12 +1,9 @@
-//! What a room's MLS group is made of: its ciphersuite, what it asks of every leaf, and the one extension that all agree
-//! on.
-//!
-//! All of it is stated explicitly, never left to the library's defaults: two versions of a default would be two
-//! protocols.
+//! What a room's MLS group must be made of: its ciphersuite, what it asks of every leaf, and the one extension that all
+//! agree on.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, GroupContext, GroupId,
-    Lifetime, ProposalType, ProtocolVersion, RequiredCapabilitiesExtension, UnknownExtension,
+    Ciphersuite, CredentialType, ExtensionType, Extensions, GroupContext, GroupId, Lifetime, ProposalType,
+    RequiredCapabilitiesExtension,
 };
 use openmls_libcrux_crypto::CryptoProvider;
 use posthouse_spec::room::{LEAF_CREDENTIAL, ROOM_CONTEXT_EXTENSION, RoomContext, Suite};
@@ -17,21 +14,14 @@ use super::RoomError;
 /// The credential type of every leaf.
 pub(super) const CREDENTIAL: CredentialType = CredentialType::Other(LEAF_CREDENTIAL);
 /// The type of the extension that holds the [`RoomContext`].
-const CONTEXT: ExtensionType = ExtensionType::Unknown(ROOM_CONTEXT_EXTENSION);
+pub(super) const CONTEXT: ExtensionType = ExtensionType::Unknown(ROOM_CONTEXT_EXTENSION);
+/// The group context extensions of a room: the requirements and the room context.
+const EXTENSIONS: usize = 2;
 
 /// The cryptography behind MLS. It is made for each operation: its random generator is seeded by the operating system
 /// then, and no state is shared between rooms.
 pub(super) fn crypto() -> Result<CryptoProvider, RoomError> {
     CryptoProvider::new().map_err(|_| RoomError::NoRandomness)
-}
-
-/// The library's name of a suite.
-#[cfg(feature = "member")]
-pub(super) fn ciphersuite(suite: Suite) -> Ciphersuite {
-    match suite {
-        Suite::Classic => Ciphersuite::MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519,
-        Suite::PostQuantum => Ciphersuite::MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519,
-    }
 }
 
 /// The suite behind the library's name.
@@ -40,20 +30,8 @@ pub(super) fn suite(ciphersuite: Ciphersuite) -> Result<Suite, RoomError> {
     Suite::from_code(u64::from(code)).ok_or(RoomError::UnknownSuite(code))
 }
 
-/// What a leaf says that it understands: both suites, so that a device can be in rooms of either.
-#[cfg(feature = "member")]
-pub(super) fn capabilities() -> Capabilities {
-    Capabilities::builder()
-        .versions(vec![ProtocolVersion::Mls10])
-        .ciphersuites(vec![ciphersuite(Suite::Classic), ciphersuite(Suite::PostQuantum)])
-        .extensions(vec![CONTEXT, ExtensionType::LastResort])
-        .proposals(vec![ProposalType::SelfRemove])
-        .credentials(vec![CREDENTIAL])
-        .build()
-}
-
-/// What a room asks of every leaf.
-fn required() -> RequiredCapabilitiesExtension {
+/// What a room asks of every leaf. SelfRemove is among it, so that whoever leaves never needs somebody else's consent.
+pub(super) fn required() -> RequiredCapabilitiesExtension {
     RequiredCapabilitiesExtension::new(&[CONTEXT], &[ProposalType::SelfRemove], &[CREDENTIAL])
 }
 
@@ -63,23 +41,13 @@ pub(super) fn lifetime() -> Lifetime {
     Lifetime::init(0, u64::MAX)
 }
 
-/// The group context extensions of a room. A proposal that changes one repeats the other.
-#[cfg(feature = "member")]
-pub(super) fn extensions(context: &RoomContext) -> Result<Extensions<GroupContext>, RoomError> {
-    Extensions::from_vec(vec![
-        Extension::RequiredCapabilities(required()),
-        Extension::Unknown(ROOM_CONTEXT_EXTENSION, UnknownExtension(context.to_cbor())),
-    ])
-    .map_err(|error| RoomError::Mls(error.to_string()))
-}
-
 /// Reads the room context, and refuses a group that asks other things of its leaves or carries other extensions:
 /// external senders above all, who could change a room from outside.
 pub(super) fn room_context(extensions: &Extensions<GroupContext>) -> Result<RoomContext, RoomError> {
     if extensions.required_capabilities() != Some(&required()) {
         return Err(RoomError::BadRequirements);
     }
-    if extensions.iter().count() != 2 {
+    if extensions.iter().count() != EXTENSIONS {
         return Err(RoomError::BadContext(Malformed::BadValue("a room has two group context extensions")));
     }
     let missing = Malformed::MissingField { record: "GroupContext", field: "room context extension" };
@@ -93,7 +61,6 @@ pub(super) fn room_id(group: &GroupId) -> Result<RoomId, RoomError> {
 }
 
 /// The MLS group id of a room.
-#[cfg(feature = "member")]
 pub(super) fn group_id(room: &RoomId) -> GroupId {
     GroupId::from_slice(room.as_bytes())
 }

@@ -200,11 +200,15 @@ fn a_hostile_member_is_admitted_while_behaving() {
     pair.bob_room.apply(&mut pair.bob.keys, &commit).expect("nothing is wrong with it");
 }
 
+/// Makes a leaf whose claim does not hold.
+type Forge = fn(&Person, &RawSigner) -> (CredentialWithKey, Lifetime);
+/// Whether a fault is the one that a forgery deserves.
+type Expected = fn(&LeafClaimFault) -> bool;
+
 #[test]
 fn leaves_with_forged_claims_are_refused_everywhere() {
     let carol = Person::new(3, "c.example");
-    type Forge = fn(&Person, &RawSigner) -> (CredentialWithKey, Lifetime);
-    let cases: [(Forge, fn(&LeafClaimFault) -> bool); 6] = [
+    let cases: [(Forge, Expected); 6] = [
         (
             |carol, leaf| {
                 let mut claimed = claim(carol, leaf);

@@ -145,7 +145,7 @@ impl Mallory {
         let (MlsMessageBodyIn::Welcome(welcome), MlsMessageBodyIn::GroupInfo(info)) =
             (read(&invitation.welcome.expect("a Welcome")), read(&invitation.group_info))
         else {
-            panic!("other messages");
+            unreachable!("other messages");
         };
         let tree = info.extensions().ratchet_tree().expect("with its tree").ratchet_tree().clone();
         let group = StagedWelcome::new_from_welcome(&provider, &config, welcome, Some(tree))

@@ -72,7 +72,7 @@ fn external_commit(person: &Person, info: &[u8], aad: &[u8]) -> Vec<u8> {
     let MlsMessageBodyIn::GroupInfo(info) =
         MlsMessageIn::tls_deserialize_exact(info).expect("a message").extract()
     else {
-        panic!("another message");
+        unreachable!("another message");
     };
     let (_, bundle) = MlsGroup::external_commit_builder()
         .with_aad(aad.to_vec())

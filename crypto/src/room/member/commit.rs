@@ -3,6 +3,8 @@
 //! A commit of one's own waits in the keys until its decision comes: then it is merged, or dropped where another one was
 //! decided for the epoch.
 
+use std::fmt;
+
 use openmls::prelude::{
     CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageOut, ProcessedMessageContent, Sender,
 };
@@ -20,7 +22,7 @@ use crate::room::observer::check_place;
 use crate::room::{RoomError, message, suite};
 
 /// A commit that waits for its decision.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Proposed {
     /// The commit as an MLSMessage.
     pub commit: Vec<u8>,
@@ -32,6 +34,12 @@ pub struct Proposed {
     pub hash: CommitHash,
     /// The epoch that it would end.
     pub epoch: Epoch,
+}
+
+impl fmt::Debug for Proposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proposed({:?}, epoch {}, {} bytes)", self.hash, self.epoch, self.commit.len())
+    }
 }
 
 /// What a commit of one's own is to do.

@@ -1,5 +1,7 @@
 //! Leaves of one's own: a fresh signature key for each, and the device's claim to it.
 
+use std::fmt;
+
 use openmls::prelude::{Credential, CredentialWithKey, KeyPackage, MlsMessageOut};
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
@@ -9,8 +11,8 @@ use posthouse_spec::room::Suite;
 use posthouse_spec::{AccountId, ChainSeq, Domain, EventHash, KeyPackageHash, Millis, PublicKey};
 use rand_core::CryptoRng;
 
-use super::Keys;
 use super::storage::Kind;
+use super::{Keys, config};
 use crate::hash::key_package_hash;
 use crate::room::{RoomError, suite};
 use crate::secret::SigningKey;
@@ -31,12 +33,18 @@ pub struct LeafIdentity<'a> {
 }
 
 /// A key package whose private part is in the [`Keys`]. Take the writes and make them durable before it is uploaded.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewKeyPackage {
     /// The KeyPackage as an MLSMessage.
     pub bytes: Vec<u8>,
     /// Its name.
     pub hash: KeyPackageHash,
+}
+
+impl fmt::Debug for NewKeyPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewKeyPackage({:?}, {} bytes)", self.hash, self.bytes.len())
+    }
 }
 
 /// Makes a key package with a fresh leaf key; its private parts go into `keys`. The leaf key comes from `rng`, and the
@@ -55,13 +63,13 @@ pub fn key_package(
     keys.attempt(|keys| {
         let leaf = new_leaf(keys, id, rng, now);
         let mut builder = KeyPackage::builder()
-            .leaf_node_capabilities(suite::capabilities())
+            .leaf_node_capabilities(config::capabilities())
             .key_package_lifetime(suite::lifetime());
         if last_resort {
             builder = builder.mark_as_last_resort();
         }
         let bundle = builder
-            .build(suite::ciphersuite(suite), &keys.provider()?, &leaf.signer, leaf.credential)
+            .build(config::ciphersuite(suite), &keys.provider()?, &leaf.signer, leaf.credential)
             .map_err(|error| RoomError::Mls(error.to_string()))?;
         let bytes = to_bytes(&MlsMessageOut::from(bundle.into_key_package()))?;
         Ok(NewKeyPackage { hash: key_package_hash(&bytes), bytes })

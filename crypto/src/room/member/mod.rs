@@ -5,6 +5,7 @@
 //! hold a copy of what was rolled back.
 
 mod commit;
+mod config;
 mod keys;
 mod leaf;
 mod notes;

@@ -10,11 +10,11 @@ use posthouse_spec::Millis;
 use posthouse_spec::policy::{Change, Committer};
 use posthouse_spec::room::RejoinClaim;
 
-use super::Keys;
 use super::commit::Proposed;
 use super::leaf::{LeafIdentity, LeafSigner, claimed, to_bytes};
 use super::notes::Notes;
-use super::room::{Room, join_config, mls};
+use super::room::{Room, mls};
+use super::{Keys, config};
 use crate::room::{Observer, RoomError, RosterMember, message, suite};
 
 impl Room {
@@ -40,13 +40,13 @@ impl Room {
             delete_old(keys, &observer)?;
             let provider = keys.provider()?;
             let (group, bundle) = MlsGroup::external_commit_builder()
-                .with_config(join_config())
+                .with_config(config::joining())
                 .with_aad(word.as_bytes().to_vec())
                 .skip_lifetime_validation()
                 .build_group(&provider, message::read_group_info(group_info)?, leaf.credential)
                 .map_err(mls)?
                 .leaf_node_parameters(
-                    LeafNodeParameters::builder().with_capabilities(suite::capabilities()).build(),
+                    LeafNodeParameters::builder().with_capabilities(config::capabilities()).build(),
                 )
                 .load_psks(provider.storage())
                 .map_err(mls)?

@@ -3,20 +3,16 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use openmls::prelude::{
-    MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PastEpochDeletion,
-    PastEpochDeletionPolicy, SenderRatchetConfiguration, StagedWelcome, WelcomeError,
-};
+use openmls::prelude::{MlsGroup, PastEpochDeletion, StagedWelcome, WelcomeError};
 use openmls_traits::OpenMlsProvider as _;
-use posthouse_spec::limits::{MAX_FORWARD_DISTANCE, OUT_OF_ORDER_TOLERANCE};
 use posthouse_spec::policy::{Member, evaluate_founding};
 use posthouse_spec::room::{RoomContext, Suite};
 use posthouse_spec::{CommitHash, Domain, Epoch, Millis, RoomId};
 use rand_core::CryptoRng;
 
-use super::Keys;
 use super::leaf::{LeafIdentity, LeafSigner, new_leaf, to_bytes};
-use super::notes::{MAX_PAST_EPOCHS, Notes};
+use super::notes::Notes;
+use super::{Keys, config};
 use crate::room::credential::{members, relays, roster};
 use crate::room::{RoomError, RosterMember, message, suite};
 
@@ -48,18 +44,7 @@ impl Room {
     ) -> Result<(Self, Vec<u8>), RoomError> {
         keys.attempt(|keys| {
             let leaf = new_leaf(keys, id, rng, now);
-            let config = MlsGroupCreateConfig::builder()
-                .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-                .padding_size(0)
-                .number_of_resumption_psks(0)
-                .use_ratchet_tree_extension(false)
-                .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::MaxEpochs(MAX_PAST_EPOCHS))
-                .sender_ratchet_configuration(ratchets())
-                .ciphersuite(suite::ciphersuite(suite))
-                .capabilities(suite::capabilities())
-                .lifetime(suite::lifetime())
-                .with_group_context_extensions(suite::extensions(context)?)
-                .build();
+            let config = config::founding(suite, context)?;
             let (provider, group_id) = (keys.provider()?, suite::group_id(&room));
             let group =
                 MlsGroup::new_with_group_id(&provider, &leaf.signer, &config, group_id, leaf.credential)
@@ -103,7 +88,7 @@ impl Room {
             .clone();
         keys.attempt(|keys| {
             let provider = keys.provider()?;
-            let mut joining = StagedWelcome::build_from_welcome(&provider, &join_config(), welcome)
+            let mut joining = StagedWelcome::build_from_welcome(&provider, &config::joining(), welcome)
                 .map_err(welcome_error)?
                 .with_ratchet_tree(tree)
                 .skip_lifetime_validation();
@@ -244,21 +229,6 @@ impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Room({:?}, epoch {}, {} leaves, secret)", self.id, self.epoch(), self.roster.len())
     }
-}
-
-pub(super) fn join_config() -> MlsGroupJoinConfig {
-    MlsGroupJoinConfig::builder()
-        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-        .padding_size(0)
-        .number_of_resumption_psks(0)
-        .use_ratchet_tree_extension(false)
-        .set_past_epoch_deletion_policy(PastEpochDeletionPolicy::MaxEpochs(MAX_PAST_EPOCHS))
-        .sender_ratchet_configuration(ratchets())
-        .build()
-}
-
-fn ratchets() -> SenderRatchetConfiguration {
-    SenderRatchetConfiguration::new(OUT_OF_ORDER_TOLERANCE, MAX_FORWARD_DISTANCE)
 }
 
 fn own_signer(keys: &Keys, group: &MlsGroup) -> Result<Option<LeafSigner>, RoomError> {
