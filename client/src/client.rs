@@ -1,19 +1,34 @@
 //! The client: an open vault, and what a person does with it.
 
-use posthouse_spec::Alias;
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use posthouse_crypto::safety_number;
+use posthouse_spec::limits::MAX_TEXT;
+use posthouse_spec::{AccountId, Alias};
+use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
-use crate::error::ClientError;
+use crate::connection::{Relay, RelayUrl};
+use crate::context::{Context, Signals};
+use crate::error::{ClientError, VaultError};
 use crate::event::{Event, SyncReport, Until};
 use crate::model::{
-    Conversation, Message, Page, PeerRef, Request, RoomSummary, SafetyNumber, Sent, Unread, Whoami,
+    Conversation, Message, MessageState, Page, PeerRef, Request, RoomSummary, SafetyNumber, Sent, Unread,
+    Whoami,
 };
 use crate::profile::{Profile, Unlock};
+use crate::vault::contacts::{self, Standing};
+use crate::vault::owner::{self, Owner};
+use crate::vault::requests::{self, Answer, RequestRow};
+use crate::vault::{Vault, held, messages, outbox, rooms};
+use crate::{clock, register, sync, trust};
+
+/// Messages that are read at a time for an export.
+const EXPORT_PAGE: u32 = 256;
 
 /// An open vault. Clones share it; one process owns a vault at a time.
 #[derive(Clone)]
-pub struct Client {}
+pub struct Client(Arc<Context>);
 
 /// A registration that the relay confirmed.
 pub struct Registered {
@@ -39,13 +54,43 @@ impl Client {
     /// # Errors
     /// What the vault, the network or the relay says.
     pub async fn register(
-        _profile: &Profile,
-        _unlock: Unlock,
-        _alias: &Alias,
-        _relay_url: Option<&str>,
-        _invite: Option<&str>,
+        profile: &Profile,
+        unlock: Unlock,
+        alias: &Alias,
+        relay_url: Option<&str>,
+        invite: Option<&str>,
     ) -> Result<Registered, ClientError> {
-        unimplemented!()
+        if let Some(url) = relay_url {
+            RelayUrl::parse(url)?;
+        }
+        let vault = Vault::create(profile, &unlock).await?;
+        match Box::pin(Self::register_in(&vault, alias, relay_url, invite)).await {
+            Ok((owner, relay)) => {
+                let recovery_code = owner.recovery.clone().unwrap_or_default();
+                let client = Self::with(vault, relay, owner);
+                // Others can invite this account at once. Where it fails, the next sync does it.
+                if let Err(error) = sync::top_up(&client.0).await {
+                    tracing::warn!(%error, "no key packages at the relay yet");
+                }
+                Ok(Registered { client, recovery_code })
+            }
+            Err(error) => {
+                vault.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn register_in(
+        vault: &Vault,
+        alias: &Alias,
+        relay_url: Option<&str>,
+        invite: Option<&str>,
+    ) -> Result<(Owner, Relay), ClientError> {
+        let mut owner = register::begin(vault, alias, relay_url).await?;
+        let relay = Relay::new(RelayUrl::parse(&owner.relay_url)?)?;
+        register::confirm(vault, &relay, &mut owner, invite).await?;
+        Ok((owner, relay))
     }
 
     /// The recovery code was shown: erases it from the vault.
@@ -53,15 +98,33 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn recovery_code_shown(&self) -> Result<(), ClientError> {
-        unimplemented!()
+        let mut tx = self.0.vault.begin().await?;
+        owner::erase_recovery(tx.db()?).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Opens the vault and takes its lock.
     ///
     /// # Errors
     /// There is none, another process owns it, the key is wrong, it is damaged, or its registration is unfinished.
-    pub async fn open(_profile: &Profile, _unlock: Unlock) -> Result<Self, ClientError> {
-        unimplemented!()
+    pub async fn open(profile: &Profile, unlock: Unlock) -> Result<Self, ClientError> {
+        let vault = Vault::open(profile, &unlock).await?;
+        let owner = owner::load(vault.read().await?.db()?).await?;
+        let fault = match owner {
+            Some(owner) if owner.registered.is_some() => {
+                let relay = Relay::new(RelayUrl::parse(&owner.relay_url)?)?;
+                return Ok(Self::with(vault, relay, owner));
+            }
+            Some(owner) => ClientError::NotRegistered(owner.alias),
+            None => VaultError::Missing(profile.dir().to_owned()).into(),
+        };
+        vault.close().await?;
+        Err(fault)
+    }
+
+    fn with(vault: Vault, relay: Relay, owner: Owner) -> Self {
+        let signals = Signals::default();
+        Self(Arc::new(Context { vault, relay, owner, signals, syncing: Mutex::new(()) }))
     }
 
     /// Closes the vault and gives up its lock; clones must not be used any more.
@@ -69,7 +132,7 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn close(self) -> Result<(), ClientError> {
-        unimplemented!()
+        Ok(self.0.vault.close().await?)
     }
 
     /// Who owns the vault.
@@ -77,23 +140,53 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn whoami(&self) -> Result<Whoami, ClientError> {
-        unimplemented!()
+        let owner = &self.0.owner;
+        Ok(Whoami {
+            alias: owner.alias.clone(),
+            account: owner.account.id(),
+            device: owner.device.device_id(),
+            domain: owner.alias.domain.clone(),
+            relay_url: owner.relay_url.clone(),
+            registered: owner.registered.unwrap_or_default(),
+        })
     }
 
     /// Stores a message to be sent; needs no network. A sync that is running sends it at once.
     ///
     /// # Errors
-    /// The text is too long, or what the vault says.
-    pub async fn send(&self, _to: &Alias, _text: &str) -> Result<Sent, ClientError> {
-        unimplemented!()
+    /// The text is too long, who it is for is blocked, or what the vault says.
+    pub async fn send(&self, to: &Alias, text: &str) -> Result<Sent, ClientError> {
+        let owner = &self.0.owner;
+        if *to == owner.alias {
+            return Err(ClientError::OwnAlias(to.clone()));
+        }
+        if text.len() > MAX_TEXT {
+            return Err(ClientError::TextTooLong { len: text.len(), limit: MAX_TEXT });
+        }
+        let mut tx = self.0.vault.begin().await?;
+        let blocked = match contacts::by_alias(tx.db()?, to).await? {
+            Some(contact) => contact.standing == Standing::Blocked,
+            None => false,
+        };
+        if blocked {
+            tx.commit().await?;
+            return Err(ClientError::Blocked(to.clone()));
+        }
+        let local = messages::insert_queued(tx.db()?, to, &owner.account.id(), text, clock::now()).await?;
+        outbox::intend(tx.db()?, local, to).await?;
+        tx.commit().await?;
+        self.0.signals.connection.notify_one();
+        self.0.signals.want_work();
+        Ok(Sent { local, to: to.clone(), state: MessageState::Queued })
     }
 
     /// One own or received message by its place in the vault.
     ///
     /// # Errors
     /// There is none, or what the vault says.
-    pub async fn message(&self, _local: u64) -> Result<Message, ClientError> {
-        unimplemented!()
+    pub async fn message(&self, local: u64) -> Result<Message, ClientError> {
+        let mut reader = self.0.vault.read().await?;
+        messages::by_local(reader.db()?, local).await?.ok_or(ClientError::UnknownMessage(local))
     }
 
     /// All rooms, the latest used first.
@@ -101,15 +194,55 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn rooms(&self) -> Result<Vec<RoomSummary>, ClientError> {
-        unimplemented!()
+        let mut reader = self.0.vault.read().await?;
+        let mut summaries = Vec::new();
+        for listed in rooms::list(reader.db()?).await? {
+            let last = match listed.last {
+                Some(local) => messages::by_local(reader.db()?, local).await?,
+                None => None,
+            };
+            let row = listed.row;
+            summaries.push(RoomSummary {
+                room: row.room,
+                kind: row.kind,
+                state: row.state,
+                peer: row.peer.map(|account| PeerRef { alias: listed.alias, account }),
+                epoch: row.epoch,
+                suite: row.suite,
+                hub: row.hub,
+                unread: listed.unread,
+                last,
+                reason: row.reason,
+            });
+        }
+        Ok(summaries)
     }
 
     /// Messages of a conversation, oldest first.
     ///
     /// # Errors
     /// There is no such conversation, or what the vault says.
-    pub async fn history(&self, _of: &Conversation, _page: Page) -> Result<Vec<Message>, ClientError> {
-        unimplemented!()
+    pub async fn history(&self, of: &Conversation, page: Page) -> Result<Vec<Message>, ClientError> {
+        let mut reader = self.0.vault.read().await?;
+        let (messages, known) = match of {
+            Conversation::Room(room) => {
+                let known = rooms::by_id(reader.db()?, room).await?.is_some();
+                (messages::of_room(reader.db()?, room, page).await?, known)
+            }
+            Conversation::With(alias) => {
+                let peer = contacts::by_alias(reader.db()?, alias).await?.map(|contact| contact.account.id());
+                let messages = messages::with_peer(reader.db()?, alias, peer.as_ref(), page).await?;
+                (messages, peer.is_some())
+            }
+        };
+        if messages.is_empty() && !known {
+            let name = match of {
+                Conversation::Room(room) => room.to_string(),
+                Conversation::With(alias) => format!("with {alias}"),
+            };
+            return Err(ClientError::UnknownConversation(name));
+        }
+        Ok(messages)
     }
 
     /// Unread messages by conversation; they are read then.
@@ -117,7 +250,27 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn inbox(&self) -> Result<Vec<Unread>, ClientError> {
-        unimplemented!()
+        let mut tx = self.0.vault.begin().await?;
+        let unread = messages::unread(tx.db()?).await?;
+        if let Some(last) = unread.last() {
+            messages::mark_read(tx.db()?, last.local).await?;
+        }
+        tx.commit().await?;
+        let mut conversations: Vec<Unread> = Vec::new();
+        for message in unread {
+            let same = conversations.iter_mut().find(|unread| {
+                if message.peer.is_some() { unread.peer == message.peer } else { unread.room == message.room }
+            });
+            match same {
+                Some(conversation) => conversation.messages.push(message),
+                None => conversations.push(Unread {
+                    room: message.room,
+                    peer: message.peer.clone(),
+                    messages: vec![message],
+                }),
+            }
+        }
+        Ok(conversations)
     }
 
     /// Who asks to talk.
@@ -125,16 +278,61 @@ impl Client {
     /// # Errors
     /// What the vault says.
     pub async fn requests(&self) -> Result<Vec<Request>, ClientError> {
-        unimplemented!()
+        let mut reader = self.0.vault.read().await?;
+        let mut asking = Vec::new();
+        for request in requests::open(reader.db()?).await? {
+            if request.answer == Answer::Asking {
+                let waiting = held::load(reader.db()?, &request.room).await?;
+                asking.push(request.shown(waiting.items));
+            }
+        }
+        Ok(asking)
     }
 
     /// Accepts somebody's request: they become a contact, the room is joined, and what waited is opened. Where their
-    /// alias is not confirmed yet, the next sync does it.
+    /// alias is not confirmed yet, the next sync does it. Somebody who was blocked no longer is; an alias that now stands
+    /// for another account is taken to be theirs.
     ///
     /// # Errors
     /// There is no request of that alias, or what the vault says.
-    pub async fn accept(&self, _alias: &Alias) -> Result<PeerRef, ClientError> {
-        unimplemented!()
+    pub async fn accept(&self, alias: &Alias) -> Result<PeerRef, ClientError> {
+        let mut tx = self.0.vault.begin().await?;
+        if let Some(newcomer) = contacts::newcomer(tx.db()?, alias).await? {
+            contacts::repin(tx.db()?, &newcomer, clock::now()).await?;
+        }
+        let contact = contacts::by_alias(tx.db()?, alias).await?;
+        let mut asking = asking_as(requests::open(tx.db()?).await?, alias);
+        // An alias is one person's: what others claim of it waits for the check that drops it.
+        if let Some(contact) = &contact {
+            asking.retain(|request| request.account == contact.account.id());
+        }
+        let account = match (&contact, asking.first()) {
+            (Some(contact), _) => contact.account.id(),
+            (None, Some(request)) => request.account,
+            (None, None) => {
+                tx.commit().await?;
+                return Err(ClientError::NoRequest(alias.clone()));
+            }
+        };
+        let (_, standing) = contacts::glance(tx.db()?, &account).await?;
+        if standing == Standing::Contact && asking.is_empty() {
+            tx.commit().await?;
+            return Err(ClientError::NoRequest(alias.clone()));
+        }
+        if standing == Standing::Blocked {
+            contacts::set_blocked(tx.db()?, &account, false).await?;
+        }
+        contacts::consent(tx.db()?, &account).await?;
+        requests::answer(tx.db()?, &account, Answer::Accepted).await?;
+        tx.commit().await?;
+        for request in asking.into_iter().filter(|request| request.verified) {
+            // What fails here is tried again, and reported, by the next sync.
+            if let Err(error) = sync::join_now(&self.0, &request).await {
+                tracing::warn!(%error, "not joined yet");
+            }
+        }
+        self.0.signals.want_work();
+        Ok(PeerRef { alias: Some(alias.clone()), account })
     }
 
     /// Blocks somebody: their requests go, and the relay takes nothing more from them. The relay is told by the next
@@ -142,24 +340,79 @@ impl Client {
     ///
     /// # Errors
     /// Nobody of that alias is known, or what the vault says.
-    pub async fn block(&self, _alias: &Alias) -> Result<PeerRef, ClientError> {
-        unimplemented!()
+    pub async fn block(&self, alias: &Alias) -> Result<PeerRef, ClientError> {
+        let mut tx = self.0.vault.begin().await?;
+        let contact = contacts::by_alias(tx.db()?, alias).await?.map(|contact| contact.account.id());
+        let open = requests::open(tx.db()?).await?;
+        let asking = asking_as(open, alias);
+        let mut accounts: Vec<AccountId> = asking.iter().map(|request| request.account).collect();
+        accounts.extend(contact);
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in &accounts {
+            contacts::set_blocked(tx.db()?, account, true).await?;
+        }
+        for request in &asking {
+            requests::block(tx.db()?, &request.room).await?;
+            held::clear(tx.db()?, &request.room).await?;
+        }
+        tx.commit().await?;
+        self.0.signals.want_work();
+        let account = contact.or(accounts.first().copied());
+        account
+            .map(|account| PeerRef { alias: Some(alias.clone()), account })
+            .ok_or_else(|| ClientError::UnknownPerson(alias.clone()))
     }
 
-    /// The safety number with somebody. Asks the relay where the vault does not know them.
+    /// The safety number with somebody; of an alias that has changed hands, with the new account. Asks the relay where the
+    /// vault does not know them.
     ///
     /// # Errors
     /// Nobody of that alias is found, or what the vault says.
-    pub async fn verify(&self, _alias: &Alias) -> Result<SafetyNumber, ClientError> {
-        unimplemented!()
+    pub async fn verify(&self, alias: &Alias) -> Result<SafetyNumber, ClientError> {
+        if *alias == self.0.owner.alias {
+            return Err(ClientError::OwnAlias(alias.clone()));
+        }
+        let (newcomer, contact) = {
+            let mut reader = self.0.vault.read().await?;
+            (contacts::newcomer(reader.db()?, alias).await?, contacts::by_alias(reader.db()?, alias).await?)
+        };
+        let changed = newcomer.is_some();
+        let account = match (newcomer, contact) {
+            (Some(newcomer), _) => newcomer.account,
+            (None, Some(contact)) => contact.account,
+            (None, None) => {
+                let known = trust::look_up(&self.0, alias).await?;
+                let mut tx = self.0.vault.begin().await?;
+                let recognised = trust::recognise(tx.db()?, &known).await;
+                tx.commit().await?;
+                recognised?;
+                known.account
+            }
+        };
+        let number = safety_number(&self.0.owner.account, &account);
+        Ok(SafetyNumber { alias: alias.clone(), account: account.id(), number, changed })
     }
 
     /// Writes all messages as JSON lines, oldest first; returns how many.
     ///
     /// # Errors
     /// Writing fails, or what the vault says.
-    pub async fn export(&self, _out: &mut (dyn std::io::Write + Send)) -> Result<u64, ClientError> {
-        unimplemented!()
+    pub async fn export(&self, out: &mut (dyn std::io::Write + Send)) -> Result<u64, ClientError> {
+        let (mut after, mut count) = (0, 0);
+        loop {
+            let page = messages::behind(self.0.vault.read().await?.db()?, after, EXPORT_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.local;
+            for message in &page {
+                serde_json::to_writer(&mut *out, message)
+                    .map_err(|error| ClientError::Export(error.into()))?;
+                out.write_all(b"\n").map_err(ClientError::Export)?;
+                count += 1;
+            }
+        }
+        out.flush().map_err(ClientError::Export)?;
+        Ok(count)
     }
 
     /// Carries everything that waits to the relay, and brings what waits there. One sync runs at a time; everything
@@ -167,7 +420,12 @@ impl Client {
     ///
     /// # Errors
     /// The connection or the relay's answer, if it ends the sync.
-    pub async fn sync(&self, _until: Until, _events: mpsc::Sender<Event>) -> Result<SyncReport, ClientError> {
-        unimplemented!()
+    pub async fn sync(&self, until: Until, events: mpsc::Sender<Event>) -> Result<SyncReport, ClientError> {
+        Box::pin(sync::run(&self.0, until, events)).await
     }
+}
+
+/// Open requests of whoever calls themselves so.
+fn asking_as(open: Vec<RequestRow>, alias: &Alias) -> Vec<RequestRow> {
+    open.into_iter().filter(|request| request.alias == *alias).collect()
 }

@@ -76,6 +76,12 @@ pub enum ClientError {
     /// Nobody of that alias asks to talk.
     #[error("nobody called {0} asks to talk: see `requests`")]
     NoRequest(Alias),
+    /// Nobody of that alias is known here.
+    #[error("nobody called {0} is known to this vault: write to them first, or check the spelling")]
+    UnknownPerson(Alias),
+    /// Somebody is blocked.
+    #[error("{0} is blocked: `accept {0}` lifts that")]
+    Blocked(Alias),
     /// The alias is one's own.
     #[error("{0} is this account itself: name somebody else")]
     OwnAlias(Alias),
@@ -178,6 +184,8 @@ impl ClientError {
             Self::UnknownConversation(_) => "unknown-conversation",
             Self::UnknownMessage(_) => "unknown-message",
             Self::NoRequest(_) => "no-request",
+            Self::UnknownPerson(_) => "unknown-person",
+            Self::Blocked(_) => "blocked",
             Self::OwnAlias(_) => "own-alias",
             Self::AccountChanged(_) => "account-changed",
             Self::SyncRunning => "sync-running",
@@ -304,6 +312,9 @@ pub enum VaultError {
         /// How.
         why: String,
     },
+    /// A page of the database is damaged.
+    #[error("the vault is damaged ({0}): restore its folder from a backup; nothing was changed")]
+    DamagedPage(String),
     /// The vault was written by a newer version.
     #[error(
         "the vault {path} was written by a newer version of this program: update the program; nothing was changed"
@@ -354,7 +365,7 @@ impl VaultError {
             Self::KeyFile { .. } => "key-file-unreadable",
             Self::KeyFileExposed { .. } => "key-file-exposed",
             Self::HeaderDamaged { .. } => "vault-header-damaged",
-            Self::Damaged { .. } => "vault-damaged",
+            Self::Damaged { .. } | Self::DamagedPage(_) => "vault-damaged",
             Self::Newer { .. } => "vault-newer",
             Self::NotEncrypted => "vault-not-encrypted",
             Self::File { .. } => "vault-file",

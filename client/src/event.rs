@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthouse_spec::{Alias, RoomId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Message, Request};
@@ -78,7 +78,7 @@ pub enum Event {
 }
 
 /// Something that a person should know of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Its stable name, such as `clock-off` or `account-changed`.
     pub code: String,

@@ -6,10 +6,18 @@
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
 mod client;
+mod clock;
+mod connection;
+mod context;
 mod error;
 mod event;
 mod model;
 mod profile;
+mod register;
+mod rooms;
+mod sync;
+mod trust;
+mod vault;
 
 pub use client::{Client, Registered};
 pub use error::{Category, ClientError, VaultError};

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use posthouse_spec::room::{RoomKind, Suite};
 use posthouse_spec::{AccountId, Alias, DeviceId, Domain, Epoch, MessageId, Millis, RoomId};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::ClientError;
 
 /// Who owns the vault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whoami {
     /// The alias.
     pub alias: Alias,
@@ -26,7 +26,7 @@ pub struct Whoami {
 }
 
 /// Somebody, as far as this vault knows them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRef {
     /// The alias by which they are known here, if there is one.
     pub alias: Option<Alias>,
@@ -35,7 +35,7 @@ pub struct PeerRef {
 }
 
 /// Which way a message went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From somebody else.
@@ -45,7 +45,7 @@ pub enum Direction {
 }
 
 /// What became of a message so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageState {
     /// Own: stored, and sent as soon as there is a connection and a room.
@@ -84,7 +84,7 @@ impl MessageState {
 }
 
 /// One line of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Its place in this vault: later is larger, across all conversations.
     pub local: u64,
@@ -115,7 +115,7 @@ pub struct Message {
 }
 
 /// A message that was stored to be sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// Its place in this vault, by which events speak of it.
     pub local: u64,
@@ -126,7 +126,7 @@ pub struct Sent {
 }
 
 /// Whether a room can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoomState {
     /// Being founded: the hub has not decided on its first members yet.
@@ -152,12 +152,12 @@ impl RoomState {
 }
 
 /// A room in a list of rooms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomSummary {
     /// The room.
     pub room: RoomId,
     /// What it is for.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "kind_from_text")]
     pub kind: RoomKind,
     /// Whether it can be used.
     pub state: RoomState,
@@ -166,7 +166,7 @@ pub struct RoomSummary {
     /// Its epoch.
     pub epoch: Epoch,
     /// Its ciphersuite.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "as_text", deserialize_with = "suite_from_text")]
     pub suite: Suite,
     /// The relay that orders its changes.
     pub hub: Domain,
@@ -179,7 +179,7 @@ pub struct RoomSummary {
 }
 
 /// Unread messages of one conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unread {
     /// The room.
     pub room: Option<RoomId>,
@@ -190,7 +190,7 @@ pub struct Unread {
 }
 
 /// Somebody who is no contact wants to talk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// How they call themselves.
     pub alias: Alias,
@@ -209,7 +209,7 @@ pub struct Request {
 }
 
 /// What two people compare to know that nobody stands between them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SafetyNumber {
     /// The other one.
     pub alias: Alias,
@@ -217,6 +217,8 @@ pub struct SafetyNumber {
     pub account: AccountId,
     /// 60 digits in groups of 5.
     pub number: String,
+    /// Whether the alias stood for another account before: `accept` takes this one for it.
+    pub changed: bool,
 }
 
 /// Names a conversation.
@@ -253,4 +255,16 @@ pub struct Page {
 
 fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RoomKind, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = RoomKind::ALL.iter().copied().find(|kind| kind.name() == name);
+    known.ok_or_else(|| serde::de::Error::custom("a kind of room"))
+}
+
+fn suite_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Suite, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = Suite::ALL.iter().copied().find(|suite| suite.name() == name);
+    known.ok_or_else(|| serde::de::Error::custom("a ciphersuite"))
 }

@@ -1,0 +1,137 @@
+//! Joining a room by an invitation that was accepted.
+
+use posthouse_crypto::room::check_decided;
+use posthouse_crypto::room::member::Room;
+use posthouse_crypto::{Account, Verified};
+use posthouse_spec::AccountId;
+use posthouse_spec::client::delivery::WelcomeDelivery;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::room::RoomKind;
+
+use super::decided::{is_hub, tell_changed};
+use super::intake::Intake;
+use super::opening::drain;
+use crate::error::ClientError;
+use crate::model::{MessageState, RoomState};
+use crate::vault::messages::{self, Incoming};
+use crate::vault::requests::{self, RequestRow};
+use crate::vault::rooms::{self, RoomRow};
+use crate::vault::{contacts, foundings};
+
+/// Joins, makes who asked a contact, and opens what waited.
+///
+/// # Errors
+/// [`ClientError::Room`] where the invitation will never hold; the transaction must be dropped then.
+pub(crate) async fn join(
+    intake: &mut Intake<'_>,
+    request: &RequestRow,
+    welcome: &WelcomeDelivery,
+    inviter: &Account,
+    hub: &Verified<Manifest>,
+) -> Result<(), ClientError> {
+    let unfit = |why: String| ClientError::Room {
+        doing: format!("join the room to which {} invited", request.alias),
+        why,
+    };
+    let state = Room::join(intake.tx.keys(), &welcome.welcome, &welcome.group_info)
+        .map_err(|error| unfit(error.to_string()))?;
+    check(&state, intake.owner.account.id(), welcome, inviter, hub).map_err(unfit)?;
+    let mut room = RoomRow {
+        room: state.id(),
+        kind: state.context().kind,
+        suite: state.suite(),
+        state: RoomState::Active,
+        peer: Some(request.account),
+        hub: hub.domain.clone(),
+        epoch: state.epoch(),
+        first_epoch: state.epoch(),
+        reason: None,
+    };
+    intake.tx.put_room(state);
+    let now = intake.now;
+    rooms::insert(intake.tx.db()?, &room, now).await?;
+    contacts::consent(intake.tx.db()?, &request.account).await?;
+    requests::remove(intake.tx.db()?, &request.room).await?;
+    abandon_unborn(intake, &request.account).await?;
+    drain(intake, &mut room).await?;
+    if request.dropped > 0 {
+        tell_dropped(intake, &room, request).await?;
+    }
+    tell_changed(intake, &room).await
+}
+
+fn check(
+    state: &Room,
+    own: AccountId,
+    welcome: &WelcomeDelivery,
+    inviter: &Account,
+    hub: &Verified<Manifest>,
+) -> Result<(), String> {
+    if state.id() != welcome.room {
+        return Err("the invitation is for another room than it says".to_owned());
+    }
+    if state.context().kind != RoomKind::Direct {
+        return Err("this version joins direct rooms only".to_owned());
+    }
+    if !is_hub(hub, &state.context().ordering.leader) {
+        return Err(format!("the room is ordered by another relay than {}", hub.domain));
+    }
+    let decision = check_decided(&welcome.decided, &hub.ordering).map_err(|error| error.to_string())?;
+    if decision.room != welcome.room || decision.epoch.next() != state.epoch() {
+        return Err("the hub's decision is not the one that led to this invitation".to_owned());
+    }
+    let members = state.members();
+    for leaf in &members {
+        let member = &leaf.member;
+        let theirs = member.account == inviter.id();
+        if !theirs && member.account != own {
+            return Err("somebody else is in the room, too".to_owned());
+        }
+        if theirs && !inviter.held(&member.device, leaf.claim.seq, &leaf.claim.head) {
+            return Err("a device in the room does not belong to who invites".to_owned());
+        }
+    }
+    if members.iter().any(|leaf| leaf.member.account == inviter.id()) {
+        Ok(())
+    } else {
+        Err("who invites is not in the room".to_owned())
+    }
+}
+
+/// A room of our own with them that no hub knows yet is not needed any more.
+async fn abandon_unborn(intake: &mut Intake<'_>, peer: &AccountId) -> Result<(), ClientError> {
+    let founding = foundings::find(intake.tx.db()?, peer).await?;
+    if founding.is_some_and(|founding| founding.room.is_none()) {
+        foundings::remove(intake.tx.db()?, peer).await?;
+    }
+    Ok(())
+}
+
+async fn tell_dropped(
+    intake: &mut Intake<'_>,
+    room: &RoomRow,
+    request: &RequestRow,
+) -> Result<(), ClientError> {
+    let reason = format!(
+        "{} more messages came before the request was accepted than this device keeps; ask for them again",
+        request.dropped
+    );
+    let line = Incoming {
+        room: &room.room,
+        peer: room.peer.as_ref(),
+        account: None,
+        id: None,
+        own: false,
+        sent: intake.now,
+        content: None,
+        text: None,
+        state: MessageState::Undecryptable,
+        reason: Some(&reason),
+        body_hash: None,
+    };
+    let now = intake.now;
+    if let Some(local) = messages::insert_incoming(intake.tx.db()?, &line, now).await? {
+        intake.tell_message(local).await?;
+    }
+    Ok(())
+}

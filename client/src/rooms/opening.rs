@@ -1,0 +1,159 @@
+//! Items of a room that this device is in: opening messages, and what waited for a later epoch.
+
+use posthouse_crypto::room::RoomError;
+use posthouse_crypto::room::member::Opened;
+use posthouse_crypto::{message_id, sha256};
+use posthouse_spec::cbor::Cbor as _;
+use posthouse_spec::client::Delivery;
+use posthouse_spec::client::delivery::MessageDelivery;
+use posthouse_spec::content::MimiContent;
+
+use super::decided;
+use super::intake::{Intake, Taken};
+use crate::error::ClientError;
+use crate::model::MessageState;
+use crate::vault::contacts::{self, Standing};
+use crate::vault::held;
+use crate::vault::messages::{self, Incoming};
+use crate::vault::rooms::RoomRow;
+
+/// Items that are read from the queue at a time.
+const DRAIN_PAGE: u32 = 64;
+
+/// Takes one item of a room.
+pub(crate) async fn take(
+    intake: &mut Intake<'_>,
+    room: &mut RoomRow,
+    item: &Delivery,
+) -> Result<Taken, ClientError> {
+    match item {
+        Delivery::Message(message) => open(intake, room, message).await,
+        Delivery::Decided(delivery) => decided::take(intake, room, delivery).await,
+        Delivery::EpochEnd(end) => decided::epoch_end(intake, room, end).await,
+        Delivery::Welcome(_) | Delivery::Notice(_) => Ok(Taken::Done),
+    }
+}
+
+/// Takes what waited for the room, again and again while that moves it to a later epoch.
+pub(crate) async fn drain(intake: &mut Intake<'_>, room: &mut RoomRow) -> Result<(), ClientError> {
+    loop {
+        let (epoch, mut after) = (room.epoch, 0);
+        loop {
+            let page = held::next(intake.tx.db()?, &room.room, after, DRAIN_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            for held in &page {
+                if take(intake, room, &held.item).await? == Taken::Done {
+                    held::remove(intake.tx.db()?, held.id).await?;
+                }
+            }
+        }
+        if room.epoch == epoch {
+            return Ok(());
+        }
+    }
+}
+
+async fn open(
+    intake: &mut Intake<'_>,
+    room: &RoomRow,
+    message: &MessageDelivery,
+) -> Result<Taken, ClientError> {
+    if message.epoch > room.epoch {
+        return Ok(Taken::Later);
+    }
+    let opened = match intake.tx.room(&room.room) {
+        Ok((state, keys)) => state.open(keys, &message.body).map_err(|error| match error {
+            RoomError::WrongEpoch { .. } => format!("{error}; its secrets are gone"),
+            error => error.to_string(),
+        }),
+        Err(error) => Err(error.to_string()),
+    };
+    match opened {
+        Ok(opened) => store(intake, room, message, &opened).await?,
+        Err(why) => store_unopened(intake, room, message, &why).await?,
+    }
+    Ok(Taken::Done)
+}
+
+async fn store(
+    intake: &mut Intake<'_>,
+    room: &RoomRow,
+    message: &MessageDelivery,
+    opened: &Opened,
+) -> Result<(), ClientError> {
+    let sender = &opened.sender.account;
+    let (_, standing) = contacts::glance(intake.tx.db()?, sender).await?;
+    if standing == Standing::Blocked {
+        return Ok(());
+    }
+    let content = MimiContent::from_cbor(&opened.content);
+    let reason = match &content {
+        Ok(content) if content.as_text().is_some() => None,
+        Ok(_) => Some("a message of a kind that this version does not show".to_owned()),
+        Err(fault) => Some(format!("the message's content is malformed: {fault}")),
+    };
+    let id = message_id(sender, &room.room, &opened.content);
+    let stored = Incoming {
+        room: &room.room,
+        peer: room.peer.as_ref(),
+        account: Some(sender),
+        id: Some(&id),
+        own: *sender == intake.owner.account.id(),
+        sent: message.received,
+        content: Some(&opened.content),
+        text: content.as_ref().ok().and_then(MimiContent::as_text),
+        state: MessageState::Received,
+        reason: reason.as_deref(),
+        body_hash: Some(sha256(&message.body)),
+    };
+    let now = intake.now;
+    // The same id again is a message that its sender sealed twice, because it could not know of the first.
+    if let Some(local) = messages::insert_incoming(intake.tx.db()?, &stored, now).await? {
+        intake.tell_message(local).await?;
+    }
+    Ok(())
+}
+
+async fn store_unopened(
+    intake: &mut Intake<'_>,
+    room: &RoomRow,
+    message: &MessageDelivery,
+    why: &str,
+) -> Result<(), ClientError> {
+    let hash = sha256(&message.body);
+    // The same bytes again do not open, because their key was used and is gone: nothing is lost by that.
+    if messages::was_opened(intake.tx.db()?, &hash).await? {
+        return Ok(());
+    }
+    let reason = format!("a message from {} could not be opened: {why}", message.origin);
+    put_line(intake, room, message, &reason, Some(hash)).await
+}
+
+/// Stores a line that stands for what could not be shown.
+pub(crate) async fn put_line(
+    intake: &mut Intake<'_>,
+    room: &RoomRow,
+    message: &MessageDelivery,
+    reason: &str,
+    body_hash: Option<[u8; 32]>,
+) -> Result<(), ClientError> {
+    let line = Incoming {
+        room: &room.room,
+        peer: room.peer.as_ref(),
+        account: None,
+        id: None,
+        own: false,
+        sent: message.received,
+        content: None,
+        text: None,
+        state: MessageState::Undecryptable,
+        reason: Some(reason),
+        body_hash,
+    };
+    let now = intake.now;
+    if let Some(local) = messages::insert_incoming(intake.tx.db()?, &line, now).await? {
+        intake.tell_message(local).await?;
+    }
+    Ok(())
+}

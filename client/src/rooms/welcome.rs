@@ -1,0 +1,64 @@
+//! Invitations as they come: nothing is joined here, and nothing is shown but who asks.
+
+use posthouse_crypto::{Verified, verify};
+use posthouse_spec::PublicKey;
+use posthouse_spec::account::KeyClaim;
+use posthouse_spec::client::delivery::WelcomeDelivery;
+
+use super::intake::Intake;
+use crate::error::ClientError;
+use crate::vault::contacts::{self, Standing};
+use crate::vault::requests::{self, Answer, RequestRow};
+use crate::vault::{held, rooms};
+
+/// Takes an invitation. It waits for consent, unless who asks is a contact; whether they are who they say is checked
+/// before it is joined.
+pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> Result<(), ClientError> {
+    let known = rooms::by_id(intake.tx.db()?, &welcome.room).await?.is_some()
+        || requests::by_room(intake.tx.db()?, &welcome.room).await?.is_some();
+    if known {
+        return Ok(());
+    }
+    let claim = match check(intake, welcome) {
+        Ok(claim) => claim,
+        Err(why) => {
+            let detail = format!("an invitation came that does not hold; it was dropped: {why}");
+            intake.notice("bad-invitation", detail, Some(welcome.room));
+            return Ok(());
+        }
+    };
+    let (_, standing) = contacts::glance(intake.tx.db()?, &claim.claimant).await?;
+    let answer = match standing {
+        Standing::Known => Answer::Asking,
+        Standing::Contact => Answer::Accepted,
+        Standing::Blocked => Answer::Blocked,
+    };
+    let request = RequestRow {
+        room: welcome.room,
+        account: claim.claimant,
+        alias: claim.alias.clone(),
+        received: welcome.received,
+        answer,
+        verified: false,
+        dropped: 0,
+        reason: None,
+    };
+    let kept = (answer != Answer::Blocked).then_some(welcome);
+    requests::insert(intake.tx.db()?, &request, kept).await?;
+    if answer == Answer::Blocked {
+        held::clear(intake.tx.db()?, &welcome.room).await?;
+    } else {
+        intake.work = true;
+    }
+    Ok(())
+}
+
+/// The claim is signed by the device that it names, and is for a key package of ours.
+fn check(intake: &Intake<'_>, welcome: &WelcomeDelivery) -> Result<Verified<KeyClaim>, String> {
+    let device = welcome.claim.peek().map_err(|fault| fault.to_string())?.device;
+    let claim = verify(&welcome.claim, &PublicKey::from(device)).map_err(|error| error.to_string())?;
+    if claim.target != intake.owner.account.id() {
+        return Err("it is for another account".to_owned());
+    }
+    Ok(claim)
+}

@@ -1,0 +1,114 @@
+//! Who is who: relays by their manifests, people by the records that relays hand out. Nothing that a relay says is
+//! believed before it was checked against what is pinned.
+
+use posthouse_crypto::{Account, KnownAccount, Verified, event_hash, follow, verify_record};
+use posthouse_spec::account::AccountRecord;
+use posthouse_spec::client::http::{AccountResponse, RelayResponse};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::{Alias, Domain, Signed};
+use reqwest::Method;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::clock;
+use crate::context::Context;
+use crate::error::{ClientError, VaultError};
+use crate::vault::{contacts, relays};
+
+/// No body.
+const NOTHING: Option<&()> = None;
+
+/// The manifest of a relay that is pinned here.
+pub(crate) async fn pinned_relay(
+    db: &mut SqliteConnection,
+    domain: &Domain,
+) -> Result<Option<Verified<Manifest>>, ClientError> {
+    let Some(manifest) = relays::pinned(db, domain).await? else { return Ok(None) };
+    let verified = follow(domain, None, &manifest)
+        .map_err(|fault| VaultError::Content(format!("the manifest of {domain}: {fault}")))?;
+    Ok(Some(verified))
+}
+
+/// Takes a manifest if it follows the pinned one, and pins it.
+pub(crate) async fn follow_relay(
+    context: &Context,
+    domain: &Domain,
+    manifest: &Signed<Manifest>,
+) -> Result<Verified<Manifest>, ClientError> {
+    let mut tx = context.vault.begin().await?;
+    let pinned = relays::pinned(tx.db()?, domain).await?;
+    let verified = follow(domain, pinned.as_ref(), manifest)
+        .map_err(|fault| ClientError::UntrustedRelay { domain: domain.clone(), why: fault.to_string() })?;
+    if pinned.as_ref() != Some(manifest) {
+        relays::pin(tx.db()?, domain, manifest, clock::now()).await?;
+    }
+    tx.commit().await?;
+    Ok(verified)
+}
+
+/// Asks the own relay for the manifest of another one.
+pub(crate) async fn ask_relay(context: &Context, domain: &Domain) -> Result<Verified<Manifest>, ClientError> {
+    let doing = format!("find the relay {domain}");
+    let path = format!("/v1/relays/{domain}");
+    let answer: RelayResponse =
+        context.relay.ask(&context.owner, &doing, Method::GET, &path, NOTHING).await?;
+    let manifest = answer
+        .manifest
+        .read()
+        .map_err(|fault| context.relay.wrong(&doing, &format!("the manifest of {domain}: {fault}")))?;
+    follow_relay(context, domain, &manifest).await
+}
+
+/// The manifest of a relay: the pinned one, or else from the own relay.
+pub(crate) async fn relay(context: &Context, domain: &Domain) -> Result<Verified<Manifest>, ClientError> {
+    let pinned = pinned_relay(context.vault.read().await?.db()?, domain).await?;
+    match pinned {
+        Some(manifest) => Ok(manifest),
+        None => ask_relay(context, domain).await,
+    }
+}
+
+/// Asks who stands behind an alias, and checks every part of the answer. Whether they are who they were is for
+/// [`recognise`] to say.
+pub(crate) async fn look_up(context: &Context, alias: &Alias) -> Result<KnownAccount, ClientError> {
+    let doing = format!("find {alias}");
+    let path = format!("/v1/aliases/{alias}");
+    let answer: AccountResponse =
+        context.relay.ask(&context.owner, &doing, Method::GET, &path, NOTHING).await?;
+    let untrusted = |why: String| ClientError::UntrustedAccount { alias: alias.clone(), why };
+    let manifest: Signed<Manifest> =
+        answer.manifest.read().map_err(|fault| untrusted(format!("their relay's manifest: {fault}")))?;
+    let manifest = follow_relay(context, &alias.domain, &manifest).await?;
+    let record: AccountRecord = answer.record.read().map_err(|fault| untrusted(fault.to_string()))?;
+    verify_record(&record, Some(alias), &manifest.ordering).map_err(|fault| untrusted(fault.to_string()))
+}
+
+/// Takes what was found of somebody into the vault, if they are who they were.
+///
+/// # Errors
+/// [`ClientError::AccountChanged`] where the alias is pinned to another account; that is noted as a newcomer, and the
+/// caller commits the note.
+pub(crate) async fn recognise(db: &mut SqliteConnection, known: &KnownAccount) -> Result<(), ClientError> {
+    let now = clock::now();
+    if let Some(pinned) = contacts::by_alias(&mut *db, &known.alias).await?
+        && pinned.account.id() != known.account.id()
+    {
+        contacts::put_newcomer(db, known, now).await?;
+        return Err(ClientError::AccountChanged(known.alias.clone()));
+    }
+    if let Some(before) = contacts::by_account(&mut *db, &known.account.id()).await?
+        && !agree(&before.account, &known.account)
+    {
+        return Err(ClientError::UntrustedAccount {
+            alias: known.alias.clone(),
+            why: "their account has two histories that contradict each other; ask them which devices are theirs"
+                .to_owned(),
+        });
+    }
+    contacts::learn(db, known, now).await?;
+    Ok(())
+}
+
+/// Whether one chain is the beginning of the other.
+fn agree(a: &Account, b: &Account) -> bool {
+    a.chain().iter().zip(b.chain()).all(|(a, b)| event_hash(a) == event_hash(b))
+}
