@@ -18,7 +18,7 @@ const INTERNAL: &str =
 pub struct ApiError {
     reason: Refusal,
     detail: String,
-    decided: Option<Decided>,
+    decided: Option<Box<Decided>>,
     status: Option<StatusCode>,
     retry_after_ms: Option<u64>,
 }
@@ -71,7 +71,7 @@ impl ApiError {
     /// Says what was decided instead.
     #[must_use]
     pub fn with_decided(mut self, decided: Option<Decided>) -> Self {
-        self.decided = decided;
+        self.decided = decided.map(Box::new);
         self
     }
 
@@ -141,7 +141,7 @@ impl IntoResponse for ApiError {
         let body = ErrorBody {
             error: self.reason,
             detail: self.detail,
-            decided: self.decided.as_ref().map(Base64::of),
+            decided: self.decided.as_deref().map(Base64::of),
         };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {

@@ -21,6 +21,10 @@ pub const ACCEPTED: &str = "posthouse_submits_accepted_total";
 pub const REFUSED: &str = "posthouse_submits_refused_total";
 /// Mailbox items pushed to devices.
 pub const PUSHED: &str = "posthouse_pushes_total";
+/// Jobs that shared a transaction of the store.
+pub const BATCH_ITEMS: &str = "posthouse_store_batch_items";
+/// Seconds that a transaction of the store took, its flush included.
+pub const COMMIT_SECONDS: &str = "posthouse_store_commit_seconds";
 /// Items that wait for another relay, by relay and class.
 pub const LANE_BACKLOG: &str = "posthouse_lane_backlog";
 /// Whether a relay is connected, by relay.
@@ -64,6 +68,8 @@ fn describe() {
     describe_counter!(ACCEPTED, Unit::Count, "Submits that were accepted.");
     describe_counter!(REFUSED, Unit::Count, "Submits that were refused, by reason.");
     describe_counter!(PUSHED, Unit::Count, "Mailbox items pushed to devices.");
+    describe_histogram!(BATCH_ITEMS, Unit::Count, "Jobs that shared a transaction of the store.");
+    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time that a transaction of the store took.");
     describe_gauge!(LANE_BACKLOG, Unit::Count, "Items that wait for another relay, by relay and class.");
     describe_gauge!(PEER_CONNECTED, "1 where another relay is connected, 0 where it is not.");
     describe_counter!(EXPIRED, Unit::Count, "Items that the retention has ended.");

@@ -260,7 +260,7 @@ impl Config {
             ("limits.claims_per_minute", rates.claims),
         ];
         for (key, _) in each.iter().filter(|(_, rate)| *rate == 0) {
-            form.wrong(*key, "0 a minute lets nobody in", "set it to 1 or more");
+            form.wrong(key, "0 a minute lets nobody in", "set it to 1 or more");
         }
         if !(1..=MAX_RETENTION_DAYS).contains(&limits.retention_days) {
             form.wrong(
