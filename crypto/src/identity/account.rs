@@ -4,7 +4,7 @@ use posthouse_spec::account::{ChainFault, DeviceKeys, Event, EventBody, Genesis,
 use posthouse_spec::limits::{MAX_CHAIN, MAX_DEVICES};
 use posthouse_spec::{AccountId, ChainSeq, DeviceId, Domain, EventHash, PublicKey, Signed};
 
-use super::IdentityError;
+use super::error::IdentityError;
 use crate::hash::{account_id, event_hash};
 use crate::sign::verify_any;
 

@@ -6,7 +6,7 @@ use posthouse_spec::account::{
 use posthouse_spec::{ChainSeq, DeviceId, Domain, Incarnation, Millis, PublicKey, Signed};
 use rand_core::CryptoRng;
 
-use super::Account;
+use super::account::Account;
 use crate::secret::SigningKey;
 
 /// The first event of a new account.

@@ -3,7 +3,8 @@
 use posthouse_spec::account::AccountRecord;
 use posthouse_spec::{Alias, Millis, PublicKey};
 
-use super::{Account, IdentityError};
+use super::account::Account;
+use super::error::IdentityError;
 use crate::sign::{verify, verify_any};
 
 /// Somebody whose alias, account and chain have been checked against each other.

@@ -3,7 +3,7 @@
 use posthouse_spec::{AccountId, PublicKey, labels};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::Account;
+use super::account::Account;
 
 /// The version of the computation, hashed first.
 const VERSION: [u8; 2] = [0, 1];

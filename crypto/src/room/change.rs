@@ -7,7 +7,8 @@ use posthouse_spec::policy::{Change, Committer, Member, evaluate};
 use posthouse_spec::room::{RejoinClaim, RoomContext};
 use posthouse_spec::{Epoch, PublicKey, Signed};
 
-use super::credential::{LeafClaimFault, check_leaf, member, members};
+use super::credential::{check_leaf, member, members};
+use super::error::LeafClaimFault;
 use super::{RoomError, RosterMember, suite};
 use crate::sign::{VerifyError, verify};
 
@@ -66,8 +67,7 @@ impl Before<'_> {
             .ok_or_else(|| RoomError::Mls("an external commit has an update path".to_owned()))?;
         let claim = check_leaf(leaf)?;
         self.check_rejoin(aad, &claim)?;
-        let index =
-            self.group.ext_commit_sender_index(commit).map_err(|error| RoomError::Mls(error.to_string()))?;
+        let index = self.group.ext_commit_sender_index(commit).map_err(RoomError::mls)?;
         Ok(nothing(Committer::External(member(index.u32(), &claim))))
     }
 

@@ -11,31 +11,12 @@ use openmls::treesync::LeafNodeSource;
 use posthouse_spec::account::LeafClaim;
 use posthouse_spec::policy::Member;
 use posthouse_spec::room::Suite;
-use posthouse_spec::{Domain, KeyPackageHash, Malformed, PublicKey, Signed};
+use posthouse_spec::{Domain, KeyPackageHash, PublicKey, Signed};
 
-use super::{RoomError, message, suite};
+use super::error::{LeafClaimFault, RoomError};
+use super::{message, suite};
 use crate::hash::key_package_hash;
-use crate::sign::{Verified, VerifyError, verify};
-
-/// Why a leaf's claim does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LeafClaimFault {
-    /// The credential is not of this protocol's type.
-    #[error("the leaf's credential is of type {0:#06x}, not a leaf claim")]
-    CredentialType(u16),
-    /// The credential's content is no signed claim.
-    #[error("the leaf's claim is malformed: {0}")]
-    Malformed(Malformed),
-    /// The device's signature does not hold.
-    #[error("the leaf's claim is not signed by its device: {0}")]
-    Signature(VerifyError),
-    /// The claim is for another leaf's signature key.
-    #[error("the leaf's claim is for another signature key than the leaf's")]
-    LeafKey,
-    /// The leaf has an MLS lifetime that ends, so that a clock would decide whether a commit holds.
-    #[error("the leaf's MLS lifetime is limited: it must be without end")]
-    Lifetime,
-}
+use crate::sign::{Verified, verify};
 
 /// One leaf of a room, and the claim that says whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +59,7 @@ pub fn inspect_key_package(key_package: &[u8]) -> Result<KeyPackageInfo, RoomErr
 pub(super) fn check_key_package(key_package: &[u8]) -> Result<(KeyPackage, Verified<LeafClaim>), RoomError> {
     let package = message::read_key_package(key_package)?
         .validate(&suite::crypto()?, ProtocolVersion::Mls10)
-        .map_err(|error| RoomError::Mls(error.to_string()))?;
+        .map_err(RoomError::mls)?;
     let claim = check_leaf(package.leaf_node())?;
     Ok((package, claim))
 }

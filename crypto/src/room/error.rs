@@ -1,9 +1,10 @@
 //! What can be wrong with something of a room.
 
+use std::fmt;
+
 use posthouse_spec::policy::PolicyRule;
 use posthouse_spec::{Epoch, Malformed, RoomId};
 
-use super::credential::LeafClaimFault;
 use crate::sign::VerifyError;
 
 /// Why something of a room is refused or fails.
@@ -115,4 +116,31 @@ pub enum RoomError {
     /// MLS refuses it for another reason.
     #[error("mls: {0}")]
     Mls(String),
+}
+
+impl RoomError {
+    /// What the MLS library says, in its words.
+    pub(super) fn mls(error: impl fmt::Display) -> Self {
+        Self::Mls(error.to_string())
+    }
+}
+
+/// Why a leaf's claim does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeafClaimFault {
+    /// The credential is not of this protocol's type.
+    #[error("the leaf's credential is of type {0:#06x}, not a leaf claim")]
+    CredentialType(u16),
+    /// The credential's content is no signed claim.
+    #[error("the leaf's claim is malformed: {0}")]
+    Malformed(Malformed),
+    /// The device's signature does not hold.
+    #[error("the leaf's claim is not signed by its device: {0}")]
+    Signature(VerifyError),
+    /// The claim is for another leaf's signature key.
+    #[error("the leaf's claim is for another signature key than the leaf's")]
+    LeafKey,
+    /// The leaf has an MLS lifetime that ends, so that a clock would decide whether a commit holds.
+    #[error("the leaf's MLS lifetime is limited: it must be without end")]
+    Lifetime,
 }

@@ -19,8 +19,8 @@ mod suite;
 #[cfg(feature = "member")]
 pub mod member;
 
-pub use credential::{KeyPackageInfo, LeafClaimFault, RosterMember, inspect_key_package};
+pub use credential::{KeyPackageInfo, RosterMember, inspect_key_package};
 pub use decision::check_decided;
-pub use error::RoomError;
+pub use error::{LeafClaimFault, RoomError};
 pub use message::{MessageInfo, MessageKind, inspect};
 pub use observer::{Judged, Observer};

@@ -68,7 +68,7 @@ impl Observer {
         let store = PublicStore::default();
         let (group, _) =
             PublicGroup::from_external(&suite::crypto()?, &store, tree, group_info, ProposalStore::new())
-                .map_err(|error| RoomError::Mls(error.to_string()))?;
+                .map_err(RoomError::mls)?;
         Self::of(group, store.into_interim())
     }
 
@@ -129,10 +129,7 @@ impl Observer {
             suite::room_id(message.group_id())?,
             Epoch(message.epoch().as_u64()),
         )?;
-        let processed = self
-            .group
-            .process_message(&suite::crypto()?, message)
-            .map_err(|error| RoomError::Mls(error.to_string()))?;
+        let processed = self.group.process_message(&suite::crypto()?, message).map_err(RoomError::mls)?;
         let (sender, aad) = (processed.sender().clone(), processed.aad().to_vec());
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(RoomError::Malformed { expected: "a commit" });
@@ -156,7 +153,7 @@ impl Observer {
     pub fn apply(&mut self, judged: Judged) -> Result<(), RoomError> {
         check_place(self.room, self.epoch(), judged.room, judged.epoch)?;
         let store = PublicStore::default();
-        self.group.merge_commit(&store, judged.staged).map_err(|error| RoomError::Mls(error.to_string()))?;
+        self.group.merge_commit(&store, judged.staged).map_err(RoomError::mls)?;
         self.interim = store.into_interim();
         self.context = judged.change.context.unwrap_or_else(|| self.context.clone());
         self.roster = roster(&self.group, &self.roster)?;
@@ -237,7 +234,7 @@ fn added_key_packages(staged: &StagedCommit) -> Result<Vec<KeyPackageHash>, Room
     for queued in staged.queued_proposals() {
         if let Proposal::Add(add) = queued.proposal() {
             let message = MlsMessageOut::from(add.key_package().clone());
-            let bytes = message.to_bytes().map_err(|error| RoomError::Mls(error.to_string()))?;
+            let bytes = message.to_bytes().map_err(RoomError::mls)?;
             hashes.push(key_package_hash(&bytes));
         }
     }

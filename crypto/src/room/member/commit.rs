@@ -14,7 +14,7 @@ use posthouse_spec::{CommitHash, Epoch};
 
 use super::Keys;
 use super::leaf::to_bytes;
-use super::room::{Room, mls};
+use super::room::Room;
 use crate::hash::commit_hash;
 use crate::room::change::Before;
 use crate::room::credential::{check_key_package, roster};
@@ -119,12 +119,12 @@ impl Room {
             .propose_removals(intent.removes)
             .force_self_update(intent.renew)
             .load_psks(provider.storage())
-            .map_err(mls)?
+            .map_err(RoomError::mls)?
             .create_group_info(false)
             .build(provider.rand(), provider.crypto(), signer, |_| true)
-            .map_err(mls)?
+            .map_err(RoomError::mls)?
             .stage_commit(&provider)
-            .map_err(mls)
+            .map_err(RoomError::mls)
     }
 
     /// The GroupInfo of the epoch behind the pending commit. The library puts the tree into both Welcome and GroupInfo or
@@ -135,8 +135,10 @@ impl Room {
             let mut group = MlsGroup::load(provider.storage(), &suite::group_id(&self.id))
                 .map_err(|error| RoomError::BadState(error.to_string()))?
                 .ok_or(RoomError::UnknownRoom(self.id))?;
-            group.merge_pending_commit(&provider).map_err(mls)?;
-            to_bytes(&group.export_group_info(provider.crypto(), self.signer()?, true).map_err(mls)?)
+            group.merge_pending_commit(&provider).map_err(RoomError::mls)?;
+            to_bytes(
+                &group.export_group_info(provider.crypto(), self.signer()?, true).map_err(RoomError::mls)?,
+            )
         })
     }
 
@@ -150,7 +152,7 @@ impl Room {
         }
         let change = self.admit_pending()?;
         let merged = keys.attempt(|keys| {
-            self.group.merge_pending_commit(&keys.provider()?).map_err(mls)?;
+            self.group.merge_pending_commit(&keys.provider()?).map_err(RoomError::mls)?;
             self.moved_on(keys)
         });
         self.settled(keys, merged)?;
@@ -165,7 +167,7 @@ impl Room {
         if self.notes.rejoining {
             return Err(RoomError::Rejoining);
         }
-        self.group.clear_pending_commit(keys.store()).map_err(mls)?;
+        self.group.clear_pending_commit(keys.store()).map_err(RoomError::mls)?;
         self.notes.pending = None;
         self.notes.save(keys, &self.id);
         Ok(())
@@ -187,14 +189,14 @@ impl Room {
             suite::room_id(message.group_id())?,
             Epoch(message.epoch().as_u64()),
         )?;
-        let processed = self.group.process_message(&keys.provider()?, message).map_err(mls)?;
+        let processed = self.group.process_message(&keys.provider()?, message).map_err(RoomError::mls)?;
         let (sender, aad) = (processed.sender().clone(), processed.aad().to_vec());
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(RoomError::Malformed { expected: "a commit" });
         };
         let change = self.before().admit(&sender, &aad, &staged)?;
         let merged = keys.attempt(|keys| {
-            self.group.merge_staged_commit(&keys.provider()?, *staged).map_err(mls)?;
+            self.group.merge_staged_commit(&keys.provider()?, *staged).map_err(RoomError::mls)?;
             self.moved_on(keys)
         });
         self.settled(keys, merged)?;

@@ -11,7 +11,6 @@ use posthouse_spec::limits::{MAX_FORWARD_DISTANCE, OUT_OF_ORDER_TOLERANCE};
 use posthouse_spec::room::{ROOM_CONTEXT_EXTENSION, RoomContext, Suite};
 
 use super::notes::MAX_PAST_EPOCHS;
-use super::room::mls;
 use crate::room::{RoomError, suite};
 
 /// The library's name of a suite.
@@ -39,7 +38,7 @@ fn extensions(context: &RoomContext) -> Result<Extensions<GroupContext>, RoomErr
         Extension::RequiredCapabilities(suite::required()),
         Extension::Unknown(ROOM_CONTEXT_EXTENSION, UnknownExtension(context.to_cbor())),
     ])
-    .map_err(mls)
+    .map_err(RoomError::mls)
 }
 
 /// How a room is founded.

@@ -12,27 +12,9 @@ use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::OpenMlsProvider;
 use zeroize::Zeroizing;
 
-use super::rows::{Kept, gather};
+use super::rows::{Kept, KeyWrite, gather};
 use crate::room::RoomError;
 use crate::room::codec::StorageError;
-
-/// One row that changed: to be written, or to be deleted where there is no value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyWrite {
-    /// The row's key.
-    pub key: Vec<u8>,
-    /// Its new value; `None` deletes the row.
-    pub value: Option<Vec<u8>>,
-}
-
-impl fmt::Debug for KeyWrite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "KeyWrite({} secret bytes)", value.len()),
-            None => f.write_str("KeyWrite(delete)"),
-        }
-    }
-}
 
 /// Every MLS secret of a device. Not meant for use by two threads at once: an operation of one would be cut in half by
 /// the other's [`Keys::take_writes`], which is why all of it takes `&mut`.

@@ -70,7 +70,7 @@ pub fn key_package(
         }
         let bundle = builder
             .build(config::ciphersuite(suite), &keys.provider()?, &leaf.signer, leaf.credential)
-            .map_err(|error| RoomError::Mls(error.to_string()))?;
+            .map_err(RoomError::mls)?;
         let bytes = to_bytes(&MlsMessageOut::from(bundle.into_key_package()))?;
         Ok(NewKeyPackage { hash: key_package_hash(&bytes), bytes })
     })
@@ -150,5 +150,5 @@ pub(super) fn claimed(signer: LeafSigner, id: &LeafIdentity<'_>, now: Millis) ->
 
 /// A message's bytes.
 pub(super) fn to_bytes(message: &MlsMessageOut) -> Result<Vec<u8>, RoomError> {
-    message.to_bytes().map_err(|error| RoomError::Mls(error.to_string()))
+    message.to_bytes().map_err(RoomError::mls)
 }

@@ -16,7 +16,8 @@ mod sealed;
 mod storage;
 
 pub use commit::Proposed;
-pub use keys::{KeyWrite, Keys};
+pub use keys::Keys;
 pub use leaf::{LeafIdentity, NewKeyPackage, key_package};
 pub use room::Room;
+pub use rows::KeyWrite;
 pub use sealed::Opened;

@@ -13,7 +13,7 @@ use posthouse_spec::room::RejoinClaim;
 use super::commit::Proposed;
 use super::leaf::{LeafIdentity, LeafSigner, claimed, to_bytes};
 use super::notes::Notes;
-use super::room::{Room, mls};
+use super::room::Room;
 use super::{Keys, config};
 use crate::room::{Observer, RoomError, RosterMember, message, suite};
 
@@ -44,21 +44,22 @@ impl Room {
                 .with_aad(word.as_bytes().to_vec())
                 .skip_lifetime_validation()
                 .build_group(&provider, message::read_group_info(group_info)?, leaf.credential)
-                .map_err(mls)?
+                .map_err(RoomError::mls)?
                 .leaf_node_parameters(
                     LeafNodeParameters::builder().with_capabilities(config::capabilities()).build(),
                 )
                 .load_psks(provider.storage())
-                .map_err(mls)?
+                .map_err(RoomError::mls)?
                 .create_group_info(false)
                 .build(provider.rand(), provider.crypto(), &leaf.signer, |_| true)
-                .map_err(mls)?
+                .map_err(RoomError::mls)?
                 .finalize(&provider)
-                .map_err(mls)?;
+                .map_err(RoomError::mls)?;
             let commit = to_bytes(bundle.commit())?;
             // Others will judge it in the same way; so it is known now whether they admit it.
             let hash = observer.judge(&commit)?.commit;
-            let group_info = group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(mls)?;
+            let group_info =
+                group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(RoomError::mls)?;
             let notes = Notes { pending: Some(hash), rejoining: true, ..Notes::new(epoch.next()) };
             notes.save(keys, &room);
             let room = Self::of(group, notes, Some(leaf.signer))?;
@@ -96,7 +97,7 @@ fn own_entry(observer: &Observer, id: &LeafIdentity<'_>) -> Option<RosterMember>
 /// What is kept of the room may be damaged: that is one reason to rejoin. So what cannot be read is overwritten.
 fn delete_old(keys: &mut Keys, observer: &Observer) -> Result<(), RoomError> {
     if let Ok(Some(mut old)) = MlsGroup::load(keys.store(), &suite::group_id(&observer.room())) {
-        old.delete(keys.store()).map_err(mls)?;
+        old.delete(keys.store()).map_err(RoomError::mls)?;
     }
     Ok(())
 }

@@ -48,8 +48,9 @@ impl Room {
             let (provider, group_id) = (keys.provider()?, suite::group_id(&room));
             let group =
                 MlsGroup::new_with_group_id(&provider, &leaf.signer, &config, group_id, leaf.credential)
-                    .map_err(mls)?;
-            let group_info = group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(mls)?;
+                    .map_err(RoomError::mls)?;
+            let group_info =
+                group.export_group_info(provider.crypto(), &leaf.signer, true).map_err(RoomError::mls)?;
             let group_info = to_bytes(&group_info)?;
             let room = Self::of(group, Notes::new(Epoch(0)), Some(leaf.signer))?;
             evaluate_founding(suite, context, &members(&room.roster)).map_err(RoomError::Policy)?;
@@ -210,7 +211,7 @@ impl Room {
         // nothing was stored, so it deletes nothing by itself.
         let kept = usize::try_from(self.epoch().0.saturating_sub(self.notes.oldest.0)).unwrap_or(usize::MAX);
         let deletion = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH).max_past_epochs(kept);
-        self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(mls)
+        self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(RoomError::mls)
     }
 
     /// Deletes every secret of the room but the leaf's signature key, with which this device can replace its own leaf if
@@ -219,7 +220,7 @@ impl Room {
     /// # Errors
     /// The keys cannot be written.
     pub fn delete(mut self, keys: &mut Keys) -> Result<(), RoomError> {
-        self.group.delete(keys.store()).map_err(mls)?;
+        self.group.delete(keys.store()).map_err(RoomError::mls)?;
         Notes::delete(keys, &self.id);
         Ok(())
     }
@@ -238,14 +239,10 @@ fn own_signer(keys: &Keys, group: &MlsGroup) -> Result<Option<LeafSigner>, RoomE
     }
 }
 
-pub(super) fn mls(error: impl fmt::Display) -> RoomError {
-    RoomError::Mls(error.to_string())
-}
-
 fn welcome_error<E: fmt::Display + fmt::Debug>(error: WelcomeError<E>) -> RoomError {
     match error {
         WelcomeError::NoMatchingKeyPackage | WelcomeError::JoinerSecretNotFound => RoomError::NoKeyPackage,
         WelcomeError::GroupAlreadyExists => RoomError::AlreadyMember,
-        other => mls(other),
+        other => RoomError::mls(other),
     }
 }

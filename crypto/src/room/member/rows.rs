@@ -5,10 +5,10 @@
 //! same. A value has one head row; it holds the value itself where that is short, and else the list of its chunks.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::keys::KeyWrite;
 use crate::room::codec::StorageError;
 
 /// The shortest chunk but the last, bytes.
@@ -26,6 +26,24 @@ const CHUNK_ROW: u8 = 1;
 const INLINE: u8 = 0;
 /// First byte of a head that lists its chunks.
 const LIST: u8 = 1;
+
+/// One row that changed: to be written, or to be deleted where there is no value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyWrite {
+    /// The row's key.
+    pub key: Vec<u8>,
+    /// Its new value; `None` deletes the row.
+    pub value: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for KeyWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "KeyWrite({} secret bytes)", value.len()),
+            None => f.write_str("KeyWrite(delete)"),
+        }
+    }
+}
 
 /// A value as its rows hold it.
 #[derive(Default)]

@@ -10,8 +10,9 @@ use posthouse_spec::{Epoch, Signed};
 
 use super::Keys;
 use super::leaf::to_bytes;
-use super::room::{Room, mls};
-use crate::room::credential::{LeafClaimFault, member};
+use super::room::Room;
+use crate::room::credential::member;
+use crate::room::error::LeafClaimFault;
 use crate::room::observer::check_place;
 use crate::room::{RoomError, message, suite};
 
@@ -49,7 +50,7 @@ impl Room {
         }
         let padded = zeroize::Zeroizing::new(pad(content));
         let signer = self.signer.as_ref().ok_or(RoomError::NotMember)?;
-        let sealed = self.group.create_message(&keys.provider()?, signer, &padded).map_err(mls)?;
+        let sealed = self.group.create_message(&keys.provider()?, signer, &padded).map_err(RoomError::mls)?;
         to_bytes(&sealed)
     }
 
