@@ -12,6 +12,8 @@ mod receiver;
 mod sender;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;
 
 pub use fault::{LinkFault, Violation};
 pub use receiver::{Arrival, Receiver};

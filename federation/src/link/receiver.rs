@@ -19,7 +19,7 @@ const ACK_EVERY: usize = 4;
 #[derive(Debug)]
 pub enum Arrival {
     /// It carries something new: for the inbox, and then for [`Receiver::handle_received`].
-    New(Verified<Envelope>),
+    New(Box<Verified<Envelope>>),
     /// Everything in it was received before; it is only acknowledged again.
     Repeat,
 }
@@ -99,7 +99,7 @@ impl Receiver {
         self.unacked += 1;
         self.unacked_bytes += size;
         self.seen = self.seen.max(envelope.next());
-        Ok(if envelope.next() <= self.next { Arrival::Repeat } else { Arrival::New(envelope) })
+        Ok(if envelope.next() <= self.next { Arrival::Repeat } else { Arrival::New(Box::new(envelope)) })
     }
 
     /// Another relay's envelope passed on is a forgery of this peer's, whatever its signature.

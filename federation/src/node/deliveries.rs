@@ -154,7 +154,7 @@ impl Deliveries {
             return Ok(());
         };
         let (class, first) = (envelope.class, envelope.first);
-        match self.host.receive(&session.domain, envelope).await {
+        match self.host.receive(&session.domain, *envelope).await {
             Ok(received) => {
                 metrics::counter!("posthouse_envelopes_received_total", "class" => class.name()).increment(1);
                 metrics::counter!("posthouse_envelope_bytes_received_total").increment(size);

@@ -5,18 +5,25 @@
 //! link.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use posthouse_crypto::Verified;
 use posthouse_crypto::manifest::{ManifestFault, follow};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::{Domain, Signed};
+use tokio::sync::Semaphore;
 
 use super::own::Own;
 use crate::discovery::Discovery;
 use crate::error::PeerError;
 use crate::host::{Host, HostError};
 use crate::link::Violation;
+
+/// Look-ups at once that strangers cause.
+const MAX_STRANGERS: usize = 8;
+/// How long a stranger waits for its turn.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Finds and pins manifests.
 pub(crate) struct Directory {
@@ -25,6 +32,9 @@ pub(crate) struct Directory {
     discovery: Discovery,
     /// Held from reading a pin to replacing it, so that no older manifest overwrites a newer one.
     pinning: tokio::sync::Mutex<()>,
+    /// Turns for look-ups that strangers cause by their hello: fewer than there are look-ups at once, so that they never
+    /// keep this relay's own users waiting.
+    strangers: Semaphore,
 }
 
 /// Why a manifest was not taken.
@@ -35,7 +45,13 @@ enum NotAdopted {
 
 impl Directory {
     pub(crate) fn new(own: Arc<Own>, host: Arc<dyn Host>, discovery: Discovery) -> Self {
-        Self { own, host, discovery, pinning: tokio::sync::Mutex::default() }
+        Self {
+            own,
+            host,
+            discovery,
+            pinning: tokio::sync::Mutex::default(),
+            strangers: Semaphore::new(MAX_STRANGERS),
+        }
     }
 
     /// The own manifest, the pinned one, or what discovery finds.
@@ -88,6 +104,10 @@ impl Directory {
         };
         let known = self.host.pinned(domain).await.map_err(|e| unavailable(&e))?;
         if known.is_none() {
+            let turn = tokio::time::timeout(STRANGER_PATIENCE, self.strangers.acquire()).await;
+            let busy =
+                |_| Violation::new(PeerRule::Unavailable, "too many unknown relays call at once: try again");
+            let _turn = turn.map_err(busy)?;
             self.discover(domain).await.map_err(|error| Violation::new(PeerRule::UnknownDomain, error))?;
         }
         self.adopt(domain, shown).await.map_err(|not| match not {

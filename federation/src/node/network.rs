@@ -155,11 +155,10 @@ impl SwarmTask {
                 let inbound = matches!(endpoint, ConnectedPoint::Listener { .. });
                 tracing::debug!(peer = %peer_id, %connection_id, inbound, "connected");
                 self.peers.opened(connection_id, peer_id, inbound, (self.clock)());
-                if let Some(reply) = self.dials.remove(&connection_id) {
-                    if reply.send(Ok(connection_id)).is_err() {
-                        // Whoever dialled has given up or got through elsewhere.
-                        self.swarm.close_connection(connection_id);
-                    }
+                let unwanted = |reply: DialReply| reply.send(Ok(connection_id)).is_err();
+                if self.dials.remove(&connection_id).is_some_and(unwanted) {
+                    // Whoever dialled has given up or got through elsewhere.
+                    self.swarm.close_connection(connection_id);
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
@@ -174,11 +173,12 @@ impl SwarmTask {
             SwarmEvent::IncomingConnectionError { error, .. } => {
                 tracing::debug!(%error, "an incoming connection failed");
             }
+            // Whoever does not speak ping is noticed by the transport's own timeout.
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event {
                 connection,
                 result: Err(failure),
                 ..
-            })) => {
+            })) if !matches!(failure, ping::Failure::Unsupported) => {
                 tracing::debug!(%connection, %failure, "no sign of life, the connection is closed");
                 self.swarm.close_connection(connection);
             }

@@ -124,12 +124,15 @@ impl Peer {
         self.current.borrow().clone()
     }
 
-    /// Takes note that the relay could not be reached, and says when to try again.
-    pub(crate) fn failed(&self, error: PeerError, now: Millis, random: u64) -> Millis {
+    /// Takes note that the relay could not be reached. A failure ahead of time, of somebody who would not wait, makes
+    /// the lanes' wait no longer.
+    pub(crate) fn failed(&self, error: PeerError, now: Millis, random: u64) {
         let mut state = lock(&self.state);
         state.last_error = Some(error);
         state.failed_at = Some(now);
-        state.backoff.handle_failure(now, random)
+        if now >= state.backoff.not_before() {
+            state.backoff.handle_failure(now, random);
+        }
     }
 
     /// The failure of at most `within` milliseconds ago, if there was one.
@@ -355,7 +358,11 @@ mod tests {
         let domain: Domain = "a.example".parse().expect("a domain");
         let peer = peers.peer(&domain);
         let error = PeerError::Unreachable { domain, why: "nobody there".into() };
-        assert!(peer.failed(error, Millis(5), 0) > Millis(5));
+        peer.failed(error.clone(), Millis(5), 0);
+        let at = peer.not_before();
+        assert!(at > Millis(5));
+        peer.failed(error, Millis(6), 0);
+        assert_eq!(peer.not_before(), at, "impatience is not punished");
         peers.opened(connection(1), PeerId::random(), true, Millis(6));
         peers.introduced(connection(1), manifest("a.example"));
         assert_eq!(peer.not_before(), Millis(0));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
@@ -87,6 +87,8 @@ impl Node {
         for text in &config.listen {
             listen_on(&mut swarm, text).await?;
         }
+        // An unspecified address stands for one of each interface; those that are known already are told with the first.
+        while swarm.next().now_or_never().is_some() {}
         let addresses = swarm.listeners().map(ToString::to_string).collect();
         Ok(Listening { config, swarm, connections, inbound, addresses })
     }

@@ -134,7 +134,17 @@ impl Work<'_> {
             let session = self.worker.connector.session(&self.lane.peer);
             match self.worker.cancel.run_until_cancelled(session).await? {
                 Ok(session) => return Some(session),
-                Err(error) => tracing::info!(lane = %self.lane, %error, "the lane waits"),
+                Err(error) => {
+                    tracing::info!(lane = %self.lane, %error, "the lane waits");
+                    // Not every failure is one of the peer's: a denied relay is never dialled, so its lane waits by itself.
+                    let again = match self.peer.not_before() {
+                        at if at > self.worker.own.now() => at,
+                        _ => self.failed(),
+                    };
+                    if !self.pause(again, None).await {
+                        return None;
+                    }
+                }
             }
         }
     }

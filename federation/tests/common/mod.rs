@@ -1,7 +1,11 @@
 //! A small town of relays in one process: real nodes on loopback, with all that a relay stores held in memory.
 
-#![expect(clippy::unwrap_used, reason = "what fails here is the test itself")]
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of the town")]
+#![allow(
+    clippy::allow_attributes,
+    reason = "which of these are needed depends on the test file that includes this"
+)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test itself")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of the town")]
 
 mod memory;
 mod town;

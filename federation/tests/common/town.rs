@@ -115,7 +115,8 @@ pub struct Relay {
     pub overrides: PathBuf,
     /// How long the node is listed, from the relay's own now.
     pub valid_ms: u64,
-    last: Option<Signed<Manifest>>,
+    /// What was published last.
+    pub last: Option<Signed<Manifest>>,
     node: Option<Node>,
 }
 
