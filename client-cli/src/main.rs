@@ -1,7 +1,7 @@
 //! The `posthouse` program: an account on the command line.
 //!
 //! A command opens the vault, or hands its request to the running `listen` that owns it ([`place`]); either way the same
-//! code does the work ([`cmd`]) and says the same lines ([`line`]), which are shown as text or JSON ([`output`]).
+//! code does the work ([`cmd`]) and says the same lines ([`mod@line`]), which are shown as text or JSON ([`output`]).
 
 mod args;
 mod cmd;
