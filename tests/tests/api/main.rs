@@ -63,7 +63,7 @@ fn text(keys: &mut Keys, room: &mut Room, delivery: &Delivery) -> Result<String>
 #[tokio::test]
 async fn messages_cross_between_relays_once_and_in_order() -> Result<()> {
     let network = Network::of_two().await?;
-    let mut pair = Pair::meet(&network, "b.localhost", Suite::PostQuantum).await?;
+    let mut pair = Box::pin(Pair::meet(&network, "b.localhost", Suite::PostQuantum)).await?;
     let letters: Vec<String> = (1..=300).map(|n| format!("letter {n}")).collect();
     for (number, letter) in (1..).zip(&letters) {
         let body = pair.at_alice.seal(&mut pair.alice.keys, letter.as_bytes())?;
@@ -92,7 +92,7 @@ async fn messages_cross_between_relays_once_and_in_order() -> Result<()> {
 async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() -> Result<()> {
     let mut network = Network::new()?;
     network.start("a.localhost").await?;
-    let mut pair = Pair::meet(&network, "a.localhost", Suite::Classic).await?;
+    let mut pair = Box::pin(Pair::meet(&network, "a.localhost", Suite::Classic)).await?;
     let mut bodies = Vec::new();
     for number in 1..=4 {
         let body = pair.at_alice.seal(&mut pair.alice.keys, format!("letter {number}").as_bytes())?;
@@ -127,7 +127,7 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() -> Result
 async fn a_room_is_founded_once_and_one_commit_ends_an_epoch() -> Result<()> {
     let mut network = Network::new()?;
     network.start("a.localhost").await?;
-    let mut pair = Pair::meet(&network, "a.localhost", Suite::PostQuantum).await?;
+    let mut pair = Box::pin(Pair::meet(&network, "a.localhost", Suite::PostQuantum)).await?;
     let path = format!("/v1/rooms/{}", pair.at_alice.id());
     let seen = pair.alice.get(&path).await?.ok();
     ensure!(seen["epoch"] == 1 && seen["hub"] == "a.localhost", "{seen}");
