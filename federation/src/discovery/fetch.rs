@@ -42,7 +42,15 @@ pub enum DiscoveryError {
         /// The address.
         address: IpAddr,
     },
-    /// Nobody answered, or not as a relay does.
+    /// Nobody answers now; it may be a relay that is down.
+    #[error("no answer from {url}: {why}")]
+    Unanswered {
+        /// The URL.
+        url: String,
+        /// What happened.
+        why: String,
+    },
+    /// There is no such name, or somebody answers, but not as a relay does.
     #[error("no manifest at {url}: {why}")]
     Http {
         /// The URL.
@@ -58,6 +66,14 @@ pub enum DiscoveryError {
         /// The rule that it breaks.
         fault: Malformed,
     },
+}
+
+impl DiscoveryError {
+    /// Whether the same look-up may find something later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unanswered { .. })
+    }
 }
 
 /// A manifest, found but not yet believed.
@@ -113,7 +129,7 @@ impl Discovery {
         let fetching = tokio::time::timeout(FETCH_TIMEOUT, fetch(url, trusted));
         let bytes = fetching.await.unwrap_or_else(|_| {
             let why = format!("no answer within {} s", FETCH_TIMEOUT.as_secs());
-            Err(DiscoveryError::Http { url: text.clone(), why })
+            Err(DiscoveryError::Unanswered { url: text.clone(), why })
         })?;
         let manifest =
             Signed::from_bytes(bytes).map_err(|fault| DiscoveryError::Malformed { url: text, fault })?;
@@ -172,7 +188,15 @@ async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
         builder = builder.tls_certs_only([]);
     }
     let client = builder.build().map_err(|e| http(chain(&e)))?;
-    let mut response = client.get(url).send().await.map_err(|e| http(chain(&e)))?;
+    let failed = |error: reqwest::Error| match has_no_remedy(&error) {
+        true => http(chain(&error)),
+        false => DiscoveryError::Unanswered { url: text.clone(), why: chain(&error) },
+    };
+    let mut response = client.get(url).send().await.map_err(failed)?;
+    if response.status().is_server_error() {
+        let why = format!("the server answered {}", response.status());
+        return Err(DiscoveryError::Unanswered { url: text, why });
+    }
     if !response.status().is_success() {
         return Err(http(format!("the server answered {}", response.status())));
     }
@@ -181,13 +205,25 @@ async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
         return Err(too_long());
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| http(chain(&e)))? {
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > MAX_MANIFEST {
             return Err(too_long());
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// Whether a fetch failed for a reason of our own naming that no waiting mends, such as a name that does not exist.
+fn has_no_remedy(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(named) = inner.downcast_ref::<DiscoveryError>() {
+            return !named.is_temporary();
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// An error with its causes: reqwest's own text alone says too little.
@@ -224,13 +260,23 @@ pub(crate) async fn resolve(host: &str, port: u16, trusted: bool) -> Result<Vec<
     }
     let found = tokio::net::lookup_host((host, port))
         .await
-        .map_err(|e| DiscoveryError::Http { url: host.to_owned(), why: e.to_string() })?;
+        .map_err(|error| unresolved(host, &error.to_string()))?;
     let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|address| trusted || is_public(address.ip()));
     match (allowed.is_empty(), refused.first()) {
         (true, Some(address)) => {
             Err(DiscoveryError::NotPublic { host: host.to_owned(), address: address.ip() })
         }
         _ => Ok(allowed),
+    }
+}
+
+/// A name that was not resolved. The system tells a resolver that does not answer from a name that does not exist by
+/// words only.
+fn unresolved(host: &str, why: &str) -> DiscoveryError {
+    let (url, why) = (host.to_owned(), why.to_owned());
+    match why.to_ascii_lowercase().contains("temporary") {
+        true => DiscoveryError::Unanswered { url, why },
+        false => DiscoveryError::Http { url, why },
     }
 }
 
@@ -303,6 +349,19 @@ mod tests {
         let base = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".to_vec()).await;
         let fault = fault_of(&format!("\"b.example\" = \"{base}\""), "b.example").await;
         assert!(matches!(fault, DiscoveryError::Malformed { .. }), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_down_is_told_from_one_that_does_not_exist() {
+        let down = "http://127.0.0.1:1";
+        assert!(fault_of(&format!("\"b.example\" = \"{down}\""), "b.example").await.is_temporary());
+        let silent = serve(Vec::new()).await;
+        assert!(fault_of(&format!("\"b.example\" = \"{silent}\""), "b.example").await.is_temporary());
+        let busy = serve(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+        assert!(fault_of(&format!("\"b.example\" = \"{busy}\""), "b.example").await.is_temporary());
+        let other = serve(b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
+        assert!(!fault_of(&format!("\"b.example\" = \"{other}\""), "b.example").await.is_temporary());
+        assert!(!unresolved("b.example", "Name or service not known").is_temporary());
     }
 
     #[tokio::test]

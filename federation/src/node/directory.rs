@@ -80,7 +80,10 @@ impl Directory {
 
     /// Looks the manifest up anew, and pins it if it follows the one that is pinned.
     pub(crate) async fn discover(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
-        let found = self.discovery.find(domain).await.map_err(|fault| unknown(domain, &fault))?;
+        let found = self.discovery.find(domain).await.map_err(|fault| match fault.is_temporary() {
+            true => PeerError::Unreachable { domain: domain.clone(), why: fault.to_string() },
+            false => unknown(domain, &fault),
+        })?;
         self.adopt(domain, &found.manifest).await.map_err(|not| match not {
             NotAdopted::Fault(fault) => unknown(domain, &fault),
             NotAdopted::Host(error) => own_store_failed(domain, &error),
