@@ -14,7 +14,7 @@ const LIVE: &str = "Then let us write every day, whatever the weather on the roa
 const RELAY_DOWN: &str = "Your relay is asleep, so this one waits at mine until it wakes.";
 const OWN_RELAY_DOWN: &str = "My own relay sleeps as well; I keep this one in my vault.";
 /// How many messages are on the way while both relays are killed.
-const STORM: usize = 40;
+const STORM: usize = 400;
 
 /// The people, once everything has come out as told.
 pub(crate) struct Story {
