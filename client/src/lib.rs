@@ -16,6 +16,8 @@ mod profile;
 mod register;
 mod rooms;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod vault;
 

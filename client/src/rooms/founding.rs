@@ -173,13 +173,13 @@ async fn foundings_reset(context: &Context, peer: &AccountId) -> Result<(), Clie
 }
 
 /// A key package that was checked, with its place in the Welcome.
-struct Fit {
+pub(crate) struct Fit {
     bytes: Vec<u8>,
     invited: Invited,
 }
 
 /// Those that are really of active devices of the account. A relay could hand out its own.
-fn fit_packages(packages: &[ClaimedKeyPackage], account: &Account) -> Vec<Fit> {
+pub(crate) fn fit_packages(packages: &[ClaimedKeyPackage], account: &Account) -> Vec<Fit> {
     packages.iter().filter_map(|package| fit_package(package, account)).collect()
 }
 
@@ -203,7 +203,11 @@ fn fit_package(package: &ClaimedKeyPackage, account: &Account) -> Option<Fit> {
 }
 
 /// Makes the room here.
-async fn found(context: &Context, peer: &AccountId, hub: &Verified<Manifest>) -> Result<RoomId, ClientError> {
+pub(crate) async fn found(
+    context: &Context,
+    peer: &AccountId,
+    hub: &Verified<Manifest>,
+) -> Result<RoomId, ClientError> {
     let id = RoomId::new(rand::random());
     let now = clock::now();
     let room_context = RoomContext::direct(RelayRef { domain: hub.domain.clone(), lineage: lineage(hub) });
@@ -253,7 +257,11 @@ async fn publish(context: &Context, peer: &AccountId) -> Result<(), ClientError>
 }
 
 /// Makes the commit that adds them, or takes the one that was made before.
-async fn invite(context: &Context, id: &RoomId, fit: &[Fit]) -> Result<PendingCommit, ClientError> {
+pub(crate) async fn invite(
+    context: &Context,
+    id: &RoomId,
+    fit: &[Fit],
+) -> Result<PendingCommit, ClientError> {
     let mut tx = context.vault.begin().await?;
     if let Some(commit) = foundings::commit_of(tx.db()?, id).await? {
         // Nothing was changed; only a commit ends a transaction without a mark.
@@ -296,7 +304,11 @@ async fn upload(context: &Context, commit: &PendingCommit) -> Result<Decided, Cl
 }
 
 /// The hub decided: the room is in use.
-async fn finish(context: &Context, id: &RoomId, decided: &Decided) -> Result<Vec<Event>, ClientError> {
+pub(crate) async fn finish(
+    context: &Context,
+    id: &RoomId,
+    decided: &Decided,
+) -> Result<Vec<Event>, ClientError> {
     let mut intake = Intake::begin(context).await?;
     let row = rooms::by_id(intake.tx.db()?, id).await?;
     let mut row =

@@ -12,6 +12,8 @@ mod people;
 mod receive;
 mod session;
 mod submit;
+#[cfg(test)]
+pub(crate) mod testing;
 mod work;
 
 use std::time::Duration;

@@ -257,7 +257,11 @@ async fn close_up_after_restore(
 }
 
 /// Seals what can be sealed: ratchet, message and outbox row in one transaction.
-async fn seal(context: &Context, emitter: &Emitter, limit: u32) -> Result<Vec<Outgoing>, ClientError> {
+pub(super) async fn seal(
+    context: &Context,
+    emitter: &Emitter,
+    limit: u32,
+) -> Result<Vec<Outgoing>, ClientError> {
     if outbox::sealable(context.vault.read().await?.db()?, 1).await?.is_empty() {
         return Ok(Vec::new());
     }

@@ -57,6 +57,8 @@ async fn refuse_plain_build() -> Result<(), VaultError> {
         .connect()
         .await
         .map_err(|error| VaultError::Sql(error.to_string()))?;
+    // What fails is said by our own errors; SQLCipher would write it to the terminal as well. This holds for the process.
+    sqlx::query("PRAGMA cipher_log_level = NONE").execute(&mut memory).await?;
     let version: Option<String> =
         sqlx::query_scalar("PRAGMA cipher_version").fetch_optional(&mut memory).await?;
     memory.close().await?;

@@ -229,6 +229,3 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, VaultError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(VaultError::Derive(error.to_string())))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,7 @@
+//! Stories of the client without a network: real vaults, real MLS, and a hub and a relay that the test plays.
+
+mod consent;
+mod receiving;
+mod sending;
+mod vault;
+mod world;
