@@ -58,8 +58,8 @@ pub fn key_hash(key: &PublicKey) -> KeyHash {
     KeyHash::new(sha256(key.as_bytes()))
 }
 
-/// A message's id (draft-ietf-mimi-content, section 3.3): the number of SHA-256 in the named-information registry, then
-/// the first 31 bytes of the hash of [`message_id_input`].
+/// A message's id (draft-ietf-mimi-content, section 3.3): the number of SHA-256 in the named-information registry,
+/// then the first 31 bytes of the hash of [`message_id_input`].
 #[must_use]
 pub fn message_id(sender: &AccountId, room: &RoomId, content: &[u8]) -> MessageId {
     let hash = sha256(&message_id_input(sender, room, content));

@@ -5,9 +5,9 @@
 //! fact.
 //!
 //! The story, bottom up: [`secret`] holds private keys and the recovery code; [`sign`] checks and makes signed
-//! containers; [`hash`] names things; [`seal`] encrypts to one device; [`identity`] turns an account's chain of events
-//! into an account; [`manifest`] follows a relay's chain of manifests; [`room`] is MLS: the observer's side, which every
-//! relay runs and which can decrypt nothing, and behind the feature `member` the side that can.
+//! containers; [`hash`] names things; [`seal`] encrypts to one device; [`identity`] turns an account's chain of
+//! events into an account; [`manifest`] follows a relay's chain of manifests; [`room`] is MLS: the observer's side,
+//! which every relay runs and which can decrypt nothing, and behind the feature `member` the side that can.
 
 pub mod hash;
 pub mod identity;

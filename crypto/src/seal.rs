@@ -1,8 +1,9 @@
 //! Seals to one device: HPKE in base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
 //! ChaCha20Poly1305.
 //!
-//! The `info` is the label [`DEVICE_SEAL`](posthouse_spec::labels::DEVICE_SEAL), so that a seal made for another use of the
-//! same key does not open here. The sealed form is the 32 bytes of the encapsulated key, then the ciphertext.
+//! The `info` is the label [`DEVICE_SEAL`](posthouse_spec::labels::DEVICE_SEAL), so that a seal made for another
+//! use of the same key does not open here. The sealed form is the 32 bytes of the encapsulated key, then the
+//! ciphertext.
 
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::crypto::OpenMlsCrypto;

@@ -150,8 +150,8 @@ impl Account {
         Ok(())
     }
 
-    /// Revokes a device and, where asked, every device that it added from a position on. What those added in turn goes
-    /// too: whoever holds a stolen device can add a second one with it, and a third one with that.
+    /// Revokes a device and, where asked, every device that it added from a position on. What those added in turn
+    /// goes too: whoever holds a stolen device can add a second one with it, and a third one with that.
     fn revoke(&mut self, seq: ChainSeq, revoke: &RevokeDevice) {
         let mut gone = vec![revoke.device];
         while let Some(device) = gone.pop() {

@@ -19,9 +19,9 @@ const GROUP_VALUES: u64 = 100_000;
 
 /// The 60 digits that two people compare: twelve groups of five, separated by spaces.
 ///
-/// Each account gives 30 digits, and the account with the lower id comes first, so that both people see the same. They
-/// depend on the account and on all its recovery keys, so they change when the recovery key is rotated and at no other
-/// event. For one account:
+/// Each account gives 30 digits, and the account with the lower id comes first, so that both people see the same.
+/// They depend on the account and on all its recovery keys, so they change when the recovery key is rotated and at
+/// no other event. For one account:
 ///
 /// 1. `lineage` = SHA-256 of the recovery keys, 32 bytes each, the first one first.
 /// 2. `h` = SHA-512(`version` ‖ label ‖ `account id` ‖ `lineage`), with the version as the two bytes 0, 1 and the label

@@ -1,5 +1,5 @@
-//! How the library's own values are kept: as self-describing CBOR, so that a newer version of the library, which may add
-//! fields, still reads them.
+//! How the library's own values are kept: as self-describing CBOR, so that a newer version of the library, which
+//! may add fields, still reads them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

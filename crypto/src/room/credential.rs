@@ -1,8 +1,8 @@
 //! Leaf claims: what an MLS leaf says of its owner.
 //!
-//! A leaf's credential is a [`LeafClaim`] signed by the device key, and names the leaf's own signature key. MLS checks
-//! that the leaf key signed the leaf; here it is checked that the device vouched for that leaf key. Whether the account's
-//! chain holds the device is for whoever has the chain.
+//! A leaf's credential is a [`LeafClaim`] signed by the device key, and names the leaf's own signature key. MLS
+//! checks that the leaf key signed the leaf; here it is checked that the device vouched for that leaf key. Whether
+//! the account's chain holds the device is for whoever has the chain.
 
 use bytes::Bytes;
 use openmls::prelude::{KeyPackage, LeafNode, Lifetime, ProtocolVersion};
@@ -40,8 +40,8 @@ pub struct KeyPackageInfo {
     pub last_resort: bool,
 }
 
-/// Checks a key package: the MLS signatures, the claim's signature by its device, and that the claim is for the leaf's
-/// signature key. The claim's `not_after` is for the caller, who has a clock.
+/// Checks a key package: the MLS signatures, the claim's signature by its device, and that the claim is for the
+/// leaf's signature key. The claim's `not_after` is for the caller, who has a clock.
 ///
 /// # Errors
 /// What does not hold.

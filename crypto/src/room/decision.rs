@@ -8,8 +8,8 @@ use super::message::{MessageKind, inspect};
 use crate::hash::commit_hash;
 use crate::sign::{Verified, verify};
 
-/// Checks that a decision is signed by the hub's ordering key, and is for the commit that comes with it: the same hash,
-/// room and epoch.
+/// Checks that a decision is signed by the hub's ordering key, and is for the commit that comes with it: the same
+/// hash, room and epoch.
 ///
 /// # Errors
 /// What does not hold.

@@ -1,13 +1,12 @@
 //! Reading what an MLS message is before anything is believed of it.
 
 use openmls::messages::group_info::VerifiableGroupInfo;
-#[cfg(feature = "member")]
-use openmls::prelude::Welcome;
 use openmls::prelude::tls_codec::Deserialize as _;
 use openmls::prelude::{
-    ContentType, GroupEpoch, GroupId, KeyPackageIn, MlsMessageBodyIn, MlsMessageIn, PrivateMessageIn,
-    PublicMessageIn,
+    ContentType, GroupEpoch, GroupId, KeyPackageIn, MlsMessageBodyIn, MlsMessageIn, PublicMessageIn,
 };
+#[cfg(feature = "member")]
+use openmls::prelude::{PrivateMessageIn, Welcome};
 use posthouse_spec::limits::{MAX_BODY, MAX_HANDSHAKE, MAX_KEY_PACKAGE};
 use posthouse_spec::{Epoch, RoomId};
 
@@ -93,7 +92,7 @@ pub(super) fn read_commit(bytes: &[u8]) -> Result<PublicMessageIn, RoomError> {
 }
 
 /// A sealed message.
-#[cfg_attr(not(feature = "member"), expect(dead_code, reason = "only members open messages"))]
+#[cfg(feature = "member")]
 pub(super) fn read_sealed(bytes: &[u8]) -> Result<PrivateMessageIn, RoomError> {
     let expected = "a sealed message";
     match read(bytes, MAX_BODY, expected)? {

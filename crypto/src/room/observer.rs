@@ -1,8 +1,8 @@
 //! The observer: a room as every relay that takes part sees it.
 //!
-//! It derives the roster from the tree itself, and judges each commit before it applies it. What it cannot check, because
-//! that takes secrets: the confirmation and membership tags, the path secrets, and the external key in a group info. So
-//! whoever uploads a commit signs its hash.
+//! It derives the roster from the tree itself, and judges each commit before it applies it. What it cannot check,
+//! because that takes secrets: the confirmation and membership tags, the path secrets, and the external key in a
+//! group info. So whoever uploads a commit signs its hash.
 
 use std::fmt;
 
@@ -160,8 +160,8 @@ impl Observer {
         Ok(())
     }
 
-    /// Checks that a GroupInfo describes the state that stands here: same room, epoch, tree and context, and signed by
-    /// one of its leaves.
+    /// Checks that a GroupInfo describes the state that stands here: same room, epoch, tree and context, and signed
+    /// by one of its leaves.
     ///
     /// # Errors
     /// What differs, or what does not hold.

@@ -1,8 +1,8 @@
-//! The library's storage for an observer, which has no secrets: it catches what the library would write, and hands out
-//! what a snapshot holds.
+//! The library's storage for an observer, which has no secrets: it catches what the library would write, and hands
+//! out what a snapshot holds.
 //!
-//! An observer lives in memory and is kept as a snapshot now and then; so at each commit the tree is not serialised at
-//! all. Only the interim transcript hash is caught, because the group has no other way to give it away.
+//! An observer lives in memory and is kept as a snapshot now and then; so at each commit the tree is not serialised
+//! at all. Only the interim transcript hash is caught, because the group has no other way to give it away.
 
 use std::cell::RefCell;
 

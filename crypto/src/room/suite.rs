@@ -1,5 +1,5 @@
-//! What a room's MLS group must be made of: its ciphersuite, what it asks of every leaf, and the one extension that all
-//! agree on.
+//! What a room's MLS group must be made of: its ciphersuite, what it asks of every leaf, and the one extension that
+//! all agree on.
 
 use openmls::prelude::{
     Ciphersuite, CredentialType, ExtensionType, Extensions, GroupContext, GroupId, Lifetime, ProposalType,
@@ -30,13 +30,14 @@ pub(super) fn suite(ciphersuite: Ciphersuite) -> Result<Suite, RoomError> {
     Suite::from_code(u64::from(code)).ok_or(RoomError::UnknownSuite(code))
 }
 
-/// What a room asks of every leaf. SelfRemove is among it, so that whoever leaves never needs somebody else's consent.
+/// What a room asks of every leaf. SelfRemove is among it, so that whoever leaves never needs somebody else's
+/// consent.
 pub(super) fn required() -> RequiredCapabilitiesExtension {
     RequiredCapabilitiesExtension::new(&[CONTEXT], &[ProposalType::SelfRemove], &[CREDENTIAL])
 }
 
-/// MLS lifetimes are without end: whether a decided commit holds must never depend on a clock. How long a key package may
-/// be claimed stands in the leaf claim.
+/// MLS lifetimes are without end: whether a decided commit holds must never depend on a clock. How long a key
+/// package may be claimed stands in the leaf claim.
 pub(super) fn lifetime() -> Lifetime {
     Lifetime::init(0, u64::MAX)
 }

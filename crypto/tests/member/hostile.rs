@@ -205,10 +205,9 @@ type Forge = fn(&Person, &RawSigner) -> (CredentialWithKey, Lifetime);
 /// Whether a fault is the one that a forgery deserves.
 type Expected = fn(&LeafClaimFault) -> bool;
 
-#[test]
-fn leaves_with_forged_claims_are_refused_everywhere() {
-    let carol = Person::new(3, "c.example");
-    let cases: [(Forge, Expected); 6] = [
+/// Every forgery, with the fault that it deserves.
+fn forgeries() -> [(Forge, Expected); 6] {
+    [
         (
             |carol, leaf| {
                 let mut claimed = claim(carol, leaf);
@@ -253,8 +252,13 @@ fn leaves_with_forged_claims_are_refused_everywhere() {
             },
             |fault| *fault == LeafClaimFault::Lifetime,
         ),
-    ];
-    for (n, (forge, expected)) in cases.into_iter().enumerate() {
+    ]
+}
+
+#[test]
+fn leaves_with_forged_claims_are_refused_everywhere() {
+    let carol = Person::new(3, "c.example");
+    for (n, (forge, expected)) in forgeries().into_iter().enumerate() {
         let leaf = RawSigner::new(50);
         let (credential, lifetime) = forge(&carol, &leaf);
         let (mut pair, mallory) = with_mallory();

@@ -179,3 +179,20 @@ fn no_secret_shows_in_debug_output() {
     let shown = format!("{:?}", pair.alice.keys);
     assert!(shown.starts_with("Keys(") && shown.ends_with(" values, secret)"), "{shown}");
 }
+
+#[test]
+fn forgotten_secrets_leave_the_vault() {
+    let mut pair = Pair::new(Suite::Classic);
+    let size = |alice: &mut Person| {
+        alice.flush();
+        alice.vault.values().map(Vec::len).sum::<usize>()
+    };
+    let none_past = size(&mut pair.alice);
+    pair.alice_room.renew(&mut pair.alice.keys).expect("Alice renews");
+    pair.alice_room.merge_own(&mut pair.alice.keys).expect("decided");
+    let one_past = size(&mut pair.alice);
+    pair.alice_room.forget_epoch(&mut pair.alice.keys, Epoch(1)).expect("epoch 1 is past");
+    let forgotten = size(&mut pair.alice);
+    assert!(one_past > none_past + 500, "{none_past} then {one_past}: the secrets of a past epoch take room");
+    assert!(forgotten + 500 < one_past, "{one_past} then {forgotten}: and are gone");
+}

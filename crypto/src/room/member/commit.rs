@@ -1,7 +1,7 @@
 //! Commits: making one, and merging one that was decided.
 //!
-//! A commit of one's own waits in the keys until its decision comes: then it is merged, or dropped where another one was
-//! decided for the epoch.
+//! A commit of one's own waits in the keys until its decision comes: then it is merged, or dropped where another
+//! one was decided for the epoch.
 
 use std::fmt;
 
@@ -51,8 +51,8 @@ struct Intent {
 }
 
 impl Room {
-    /// Makes a commit that adds the owners of these key packages. It waits in the keys for its decision. The own leaf is
-    /// not renewed by it, which keeps it small (RFC 9420, section 12.4).
+    /// Makes a commit that adds the owners of these key packages. It waits in the keys for its decision. The own
+    /// leaf is not renewed by it, which keeps it small (RFC 9420, section 12.4).
     ///
     /// # Errors
     /// A commit waits already, a key package does not hold, or policy forbids it. Nothing has changed then.
@@ -73,8 +73,8 @@ impl Room {
         self.propose(keys, Intent { removes, ..Intent::default() })
     }
 
-    /// Makes a commit that renews the own leaf's encryption key: what was stolen from this device before is of no use in
-    /// the epochs behind it.
+    /// Makes a commit that renews the own leaf's encryption key: what was stolen from this device before is of no
+    /// use in the epochs behind it.
     ///
     /// # Errors
     /// A commit waits already. Nothing has changed then.
@@ -127,8 +127,8 @@ impl Room {
             .map_err(RoomError::mls)
     }
 
-    /// The GroupInfo of the epoch behind the pending commit. The library puts the tree into both Welcome and GroupInfo or
-    /// into neither; so it is exported from a copy of the group that has merged the commit.
+    /// The GroupInfo of the epoch behind the pending commit. The library puts the tree into both Welcome and
+    /// GroupInfo or into neither; so it is exported from a copy of the group that has merged the commit.
     fn next_group_info(&self, keys: &mut Keys) -> Result<Vec<u8>, RoomError> {
         keys.pretend(|keys| {
             let provider = keys.provider()?;
@@ -173,7 +173,8 @@ impl Room {
         Ok(())
     }
 
-    /// Applies a commit after its decision; where it is one's own, that one is merged, and else a pending one is dropped.
+    /// Applies a commit after its decision; where it is one's own, that one is merged, and else a pending one is
+    /// dropped.
     ///
     /// # Errors
     /// What does not hold. Nothing has changed then.

@@ -1,8 +1,9 @@
 //! The keys of a device's rooms, in memory, with the writes that its vault has not yet taken.
 //!
-//! MLS writes as it goes, many times for one operation, and synchronously; the vault wants one transaction in which the
-//! keys change together with what they mean. So everything is written here first: [`Keys::take_writes`] yields the rows
-//! that differ, for the vault's transaction, and [`Keys::rollback`] forgets them where that transaction fails.
+//! MLS writes as it goes, many times for one operation, and synchronously; the vault wants one transaction in which
+//! the keys change together with what they mean. So everything is written here first: [`Keys::take_writes`] yields
+//! the rows that differ, for the vault's transaction, and [`Keys::rollback`] forgets them where that transaction
+//! fails.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,16 +17,16 @@ use super::rows::{Kept, KeyWrite, gather};
 use crate::room::RoomError;
 use crate::room::codec::StorageError;
 
-/// Every MLS secret of a device. Not meant for use by two threads at once: an operation of one would be cut in half by
-/// the other's [`Keys::take_writes`], which is why all of it takes `&mut`.
+/// Every MLS secret of a device. Not meant for use by two threads at once: an operation of one would be cut in half
+/// by the other's [`Keys::take_writes`], which is why all of it takes `&mut`.
 pub struct Keys {
     store: Store,
     crypto: Option<CryptoProvider>,
 }
 
 impl Keys {
-    /// The keys that a vault holds, as rows; none for a new device. Rows that are missing or damaged show when the room
-    /// that needs them is loaded.
+    /// The keys that a vault holds, as rows; none for a new device. Rows that are missing or damaged show when the
+    /// room that needs them is loaded.
     #[must_use]
     pub fn load(rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
         let tables = Tables { kept: gather(rows), layers: vec![Layer::new()] };

@@ -47,8 +47,8 @@ impl fmt::Debug for NewKeyPackage {
     }
 }
 
-/// Makes a key package with a fresh leaf key; its private parts go into `keys`. The leaf key comes from `rng`, and the
-/// MLS keys from the generator of the MLS library, which the operating system seeds.
+/// Makes a key package with a fresh leaf key; its private parts go into `keys`. The leaf key comes from `rng`, and
+/// the MLS keys from the generator of the MLS library, which the operating system seeds.
 ///
 /// # Errors
 /// MLS refuses, or there is no randomness.

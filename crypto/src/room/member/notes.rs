@@ -7,8 +7,8 @@ use super::Keys;
 use super::storage::Kind;
 use crate::room::RoomError;
 
-/// Past epochs whose message secrets are kept at most. An epoch is forgotten when all relays have ended it; so this is
-/// reached only where one is away for that many commits.
+/// Past epochs whose message secrets are kept at most. An epoch is forgotten when all relays have ended it; so this
+/// is reached only where one is away for that many commits.
 pub(super) const MAX_PAST_EPOCHS: usize = 32;
 
 record! {

@@ -1,8 +1,8 @@
 //! Rejoining: how a device that cannot follow a room any more comes back into it.
 //!
-//! It makes an external commit (RFC 9420, section 12.4.3.2) on the room's current group info. Its old leaf goes by the
-//! same commit, because the new one has the same signature key: that key is kept apart from the group's state, which may
-//! be lost. The device signs its word for it, without which nobody admits the commit.
+//! It makes an external commit (RFC 9420, section 12.4.3.2) on the room's current group info. Its old leaf goes by
+//! the same commit, because the new one has the same signature key: that key is kept apart from the group's state,
+//! which may be lost. The device signs its word for it, without which nobody admits the commit.
 
 use openmls::prelude::{LeafNodeParameters, MlsGroup};
 use openmls_traits::OpenMlsProvider as _;
@@ -18,13 +18,13 @@ use super::{Keys, config};
 use crate::room::{Observer, RoomError, RosterMember, message, suite};
 
 impl Room {
-    /// Makes the external commit with which this device comes back, on the room's current GroupInfo. What the keys hold of
-    /// the room is replaced at once; until the decision comes and [`Room::merge_own`] is called, the room neither seals
-    /// nor opens. Where another commit is decided, rejoin again on the group info behind it.
+    /// Makes the external commit with which this device comes back, on the room's current GroupInfo. What the keys
+    /// hold of the room is replaced at once; until the decision comes and [`Room::merge_own`] is called, the room
+    /// neither seals nor opens. Where another commit is decided, rejoin again on the group info behind it.
     ///
     /// # Errors
-    /// The group info does not hold, the device has no leaf in it, or that leaf's private key is lost. Then the room is
-    /// as it was, and somebody has to remove the old leaf and invite the device again.
+    /// The group info does not hold, the device has no leaf in it, or that leaf's private key is lost. Then the
+    /// room is as it was, and somebody has to remove the old leaf and invite the device again.
     pub fn rejoin(
         keys: &mut Keys,
         id: &LeafIdentity<'_>,

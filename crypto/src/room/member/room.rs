@@ -72,8 +72,8 @@ impl Room {
         Self::of(group, notes, signer)
     }
 
-    /// Joins by a Welcome; the tree comes from the GroupInfo. MLS lifetimes are not looked at, because a decided commit
-    /// must never be refused by a clock.
+    /// Joins by a Welcome; the tree comes from the GroupInfo. MLS lifetimes are not looked at, because a decided
+    /// commit must never be refused by a clock.
     ///
     /// # Errors
     /// What does not hold: the Welcome is for no key package that is kept here, it belongs to another group info, a
@@ -207,15 +207,15 @@ impl Room {
         if self.notes.oldest == oldest {
             return Ok(());
         }
-        // The library has no deletion by epoch. A limit in number deletes from the oldest on; the time is one at which
-        // nothing was stored, so it deletes nothing by itself.
+        // The library has no deletion by epoch. A limit in number deletes from the oldest on; the time is one at
+        // which nothing was stored, so it deletes nothing by itself.
         let kept = usize::try_from(self.epoch().0.saturating_sub(self.notes.oldest.0)).unwrap_or(usize::MAX);
         let deletion = PastEpochDeletion::before_timestamp(SystemTime::UNIX_EPOCH).max_past_epochs(kept);
         self.group.delete_past_epoch_secrets(&keys.provider()?, deletion).map_err(RoomError::mls)
     }
 
-    /// Deletes every secret of the room but the leaf's signature key, with which this device can replace its own leaf if
-    /// it ever comes back.
+    /// Deletes every secret of the room but the leaf's signature key, with which this device can replace its own
+    /// leaf if it ever comes back.
     ///
     /// # Errors
     /// The keys cannot be written.

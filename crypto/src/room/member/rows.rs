@@ -1,8 +1,9 @@
 //! Values as rows: a large value is cut into chunks, so that a small change rewrites a small part.
 //!
-//! Cuts are made where the content says so (a gear hash, as in FastCDC: Xia and others, USENIX ATC 2016), not at fixed
-//! places: where a ratchet grows by a few bytes everything behind it moves, and the chunks behind it stay the same all the
-//! same. A value has one head row; it holds the value itself where that is short, and else the list of its chunks.
+//! Cuts are made where the content says so (a gear hash, as in FastCDC: Xia and others, USENIX ATC 2016), not at
+//! fixed places: where a ratchet grows by a few bytes everything behind it moves, and the chunks behind it stay the
+//! same all the same. A value has one head row; it holds the value itself where that is short, and else the list of
+//! its chunks.
 
 use std::collections::HashMap;
 use std::fmt;

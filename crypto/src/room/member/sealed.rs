@@ -37,8 +37,8 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Room {
-    /// Pads and seals content for the room. The result must be durable, together with the keys' writes, before it is sent:
-    /// the ratchet never gives the same key twice.
+    /// Pads and seals content for the room. The result must be durable, together with the keys' writes, before it
+    /// is sent: the ratchet never gives the same key twice.
     ///
     /// # Errors
     /// This device is no longer in the room, or the content is too large.
@@ -89,8 +89,8 @@ impl Room {
         }
     }
 
-    /// Who stands in the leaf that sent a message. MLS has authenticated the credential; its claim was checked when the
-    /// leaf came into the room.
+    /// Who stands in the leaf that sent a message. MLS has authenticated the credential; its claim was checked when
+    /// the leaf came into the room.
     fn sender(&self, epoch: Epoch, sender: &Sender, credential: &Credential) -> Result<Member, RoomError> {
         let Sender::Member(index) = sender else {
             return Err(RoomError::Malformed { expected: "a message from a member" });

@@ -31,8 +31,8 @@ pub(super) enum Kind {
     EncryptionKeyPair = 15,
     SignatureKeyPair = 16,
     Psk = 17,
-    /// This protocol's own: the private half of a leaf's signature key. It stands apart from the group's state, so that
-    /// a device that lost the state can still replace its own leaf.
+    /// This protocol's own: the private half of a leaf's signature key. It stands apart from the group's state, so
+    /// that a device that lost the state can still replace its own leaf.
     LeafKey = 32,
     /// This protocol's own: what is known of a room beside MLS.
     Notes = 33,
