@@ -57,5 +57,5 @@ fn seen(info: RoomInfo) -> RoomResponse {
 
 /// A refusal of the rooms, as this API says it.
 pub(super) fn refused(refusal: RoomRefused) -> ApiError {
-    ApiError::new(refusal.reason, refusal.detail).with_decided(refusal.decided)
+    ApiError::new(refusal.reason, refusal.detail).with_decided(refusal.decided.map(|decided| *decided))
 }

@@ -29,7 +29,7 @@ impl Rooms {
             RoomResponse::Refused(RoomRefusal {
                 reason: refused.reason,
                 detail: Text::clipped(&refused.detail),
-                decided: refused.decided,
+                decided: refused.decided.map(|decided| *decided),
             })
         })
     }

@@ -41,7 +41,7 @@ pub struct RoomRefused {
     /// In words, with what to do.
     pub detail: String,
     /// For a stale epoch: what was decided instead. This relay has applied it.
-    pub decided: Option<Decided>,
+    pub decided: Option<Box<Decided>>,
 }
 
 impl RoomRefused {
@@ -50,7 +50,7 @@ impl RoomRefused {
     }
 
     pub(super) fn with(self, decided: Option<Decided>) -> Self {
-        Self { decided, ..self }
+        Self { decided: decided.map(Box::new), ..self }
     }
 }
 

@@ -126,14 +126,15 @@ impl Tx {
         invite: Option<[u8; 32]>,
     ) -> Result<RegisterOutcome, StoreError> {
         let id = account.id();
+        // An alias has one account and an account has one alias here, so one row decides.
         let bound = sqlx::query("SELECT name, account, binding FROM aliases WHERE name = ? OR account = ?")
             .bind(name.as_str())
             .bind(id.as_bytes().as_slice())
-            .fetch_all(&mut self.conn)
+            .fetch_optional(&mut self.conn)
             .await
             .map_err(StoreError::sql("look whether an alias is free"))?;
-        for row in &bound {
-            let same_name = sqlx::Row::try_get::<&str, _>(row, 0).is_ok_and(|bound| bound == name.as_str());
+        if let Some(row) = bound {
+            let same_name = sqlx::Row::try_get::<&str, _>(&row, 0).is_ok_and(|bound| bound == name.as_str());
             if !same_name || row.fixed(1, AccountId::from_slice)? != id {
                 return Ok(RegisterOutcome::AliasTaken);
             }
