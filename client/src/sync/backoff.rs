@@ -1,6 +1,10 @@
-//! How long to wait before the next attempt: longer each time, and never the same for two clients.
+//! Whether to try again, and how long to wait before that: longer each time, and never the same for two clients.
 
 use std::time::Duration;
+
+use posthouse_spec::client::Refusal;
+
+use crate::error::ClientError;
 
 /// A growing wait.
 pub(super) struct Backoff {
@@ -38,6 +42,23 @@ impl Backoff {
 fn wait(first: Duration, longest: Duration, failures: u32, chance: u16) -> Duration {
     let full = first.saturating_mul(1 << failures.min(16)).min(longest);
     full.mul_f64(0.5 + f64::from(chance) / f64::from(u16::MAX) / 2.0)
+}
+
+/// Whether connecting again would meet the same refusal.
+pub(super) fn is_final(error: &ClientError) -> bool {
+    match error {
+        ClientError::Vault(_) | ClientError::OtherRelay { .. } | ClientError::UntrustedRelay { .. } => true,
+        ClientError::Refused { reason, .. } => matches!(
+            reason,
+            Refusal::RolledBack
+                | Refusal::Superseded
+                | Refusal::Version
+                | Refusal::UnknownAccount
+                | Refusal::InvalidSignature
+                | Refusal::NumberReused
+        ),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ mod work;
 
 use std::time::Duration;
 
-use posthouse_spec::client::Refusal;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +25,7 @@ use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Left, SyncReport, Until};
 use crate::vault::{outbox, requests};
-use backoff::Backoff;
+use backoff::{Backoff, is_final};
 use emitter::Emitter;
 pub(crate) use key_packages::top_up;
 pub(crate) use people::join_now;
@@ -82,23 +81,6 @@ async fn live(context: &Context, emitter: &Emitter, token: &CancellationToken) -
             () = token.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
         }
-    }
-}
-
-/// Whether connecting again would meet the same refusal.
-fn is_final(error: &ClientError) -> bool {
-    match error {
-        ClientError::Vault(_) | ClientError::OtherRelay { .. } | ClientError::UntrustedRelay { .. } => true,
-        ClientError::Refused { reason, .. } => matches!(
-            reason,
-            Refusal::RolledBack
-                | Refusal::Superseded
-                | Refusal::Version
-                | Refusal::UnknownAccount
-                | Refusal::InvalidSignature
-                | Refusal::NumberReused
-        ),
-        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use posthouse_spec::Alias;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, is_final};
 use super::emitter::Emitter;
 use super::{key_packages, people};
 use crate::context::Context;
@@ -73,17 +73,34 @@ impl Worker<'_> {
         again |= self.mind(seen.map(drop)).await?;
         let drained = self.drain().await;
         again |= self.mind(drained).await?;
-        let aliases = outbox::without_room(self.context.vault.read().await?.db()?).await?;
+        let resumed = self.resume().await;
+        again |= self.mind(resumed).await?;
+        let aliases = self.without_room().await?;
         for alias in aliases {
             again |= self.provide(&alias).await?;
         }
         Ok(again)
     }
 
+    async fn resume(&self) -> Result<(), ClientError> {
+        let events = Box::pin(founding::resume(self.context)).await?;
+        self.emitter.emit_all(events).await;
+        Ok(())
+    }
+
+    /// Aliases for which something waits that has no room, or none that can go on.
+    async fn without_room(&self) -> Result<Vec<Alias>, ClientError> {
+        let mut tx = self.context.vault.begin().await?;
+        outbox::free_from_broken(tx.db()?).await?;
+        let aliases = outbox::without_room(tx.db()?).await?;
+        tx.commit().await?;
+        Ok(aliases)
+    }
+
     /// Lets what ends the sync pass; of the rest, tells what is new, and says whether to try again.
     async fn mind(&mut self, result: Result<(), ClientError>) -> Result<bool, ClientError> {
         let Err(error) = result else { return Ok(false) };
-        if super::is_final(&error) {
+        if is_final(&error) {
             return Err(error);
         }
         let again = error.is_temporary();
