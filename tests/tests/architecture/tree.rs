@@ -22,7 +22,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads all of `src` below the folder of a crate. Files called `tests.rs` are tests.
+    /// Reads all of `src` below the folder of a crate. What is called `tests` there is left out.
     pub(crate) fn read(root: &Path, folder: &str) -> Self {
         let src = root.join(folder).join("src");
         let mut paths = Vec::new();
@@ -42,7 +42,7 @@ impl Tree {
             let within =
                 path.strip_prefix(folder).and_then(|rest| rest.strip_prefix("/src/")).unwrap_or(&path);
             let module = module_of(within);
-            if module.last().is_some_and(|last| last == "tests") {
+            if module.iter().any(|part| part == "tests") {
                 continue;
             }
             let references = references(&source);
