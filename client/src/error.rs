@@ -231,6 +231,7 @@ impl ClientError {
                     | Refusal::Internal
                     | Refusal::ShuttingDown
                     | Refusal::Unauthenticated
+                    | Refusal::ClockSkew
             ),
             _ => false,
         }

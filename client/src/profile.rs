@@ -12,7 +12,7 @@ const HOME_VARIABLE: &str = "POSTHOUSE_HOME";
 const MAX_PROFILE_NAME: usize = 64;
 
 /// How the vault's key is got.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Unlock {
     /// From the keyring of the operating system.
     Keyring,
@@ -20,6 +20,16 @@ pub enum Unlock {
     Passphrase(Zeroizing<String>),
     /// From a file that only its owner can read; it is made when the vault is.
     KeyFile(PathBuf),
+}
+
+impl std::fmt::Debug for Unlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Keyring => f.write_str("Keyring"),
+            Self::Passphrase(_) => f.write_str("Passphrase(secret)"),
+            Self::KeyFile(path) => f.debug_tuple("KeyFile").field(path).finish(),
+        }
+    }
 }
 
 /// One account's folder on this machine.
@@ -87,6 +97,12 @@ fn default_home() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_passphrase_never_shows_itself() {
+        let unlock = Unlock::Passphrase(Zeroizing::new("open sesame".to_owned()));
+        assert_eq!(format!("{unlock:?}"), "Passphrase(secret)");
+    }
 
     #[test]
     fn a_profile_name_never_leaves_its_home() {

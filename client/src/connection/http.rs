@@ -75,6 +75,17 @@ impl Relay {
         (ahead.unsigned_abs() > MAX_CLOCK_SKEW_MS).then_some(ahead)
     }
 
+    /// The time by which claims are made: ours, or the relay's where ours is wrong, so that a wrong clock keeps nobody from
+    /// being invited.
+    pub(crate) async fn time(&self) -> Millis {
+        let now = clock::now();
+        match self.clock_trouble().await {
+            Some(ahead) if ahead > 0 => Millis(now.0.saturating_sub(ahead.unsigned_abs())),
+            Some(behind) => now.after(behind.unsigned_abs()),
+            None => now,
+        }
+    }
+
     /// The relay's own manifest, unverified.
     pub(crate) async fn manifest(&self, doing: &str) -> Result<Signed<Manifest>, ClientError> {
         let request = self.http.get(self.url.http(WELL_KNOWN_PATH));

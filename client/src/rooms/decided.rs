@@ -101,10 +101,7 @@ async fn apply(
     let epoch = state.epoch();
     if let Err(error) = applied {
         let why = format!("this device cannot follow the room into its next epoch: {error}");
-        rooms::set_state(intake.tx.db()?, &room.room, RoomState::Broken, Some(&why)).await?;
-        room.state = RoomState::Broken;
-        intake.notice("room-broken", why, Some(room.room));
-        return Ok(());
+        return give_up(intake, room, &why).await;
     }
     if own.is_some() {
         foundings::remove_commit(intake.tx.db()?, &room.room).await?;
@@ -119,6 +116,18 @@ async fn apply(
         }
     }
     tell_changed(intake, room).await
+}
+
+/// The room cannot go on here.
+pub(crate) async fn give_up(
+    intake: &mut Intake<'_>,
+    room: &mut RoomRow,
+    why: &str,
+) -> Result<(), ClientError> {
+    rooms::set_state(intake.tx.db()?, &room.room, RoomState::Broken, Some(why)).await?;
+    room.state = RoomState::Broken;
+    intake.notice("room-broken", why.to_owned(), Some(room.room));
+    Ok(())
 }
 
 /// Tells that a room was founded or joined, or moved on.

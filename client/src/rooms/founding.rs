@@ -95,6 +95,23 @@ pub(crate) async fn provide(context: &Context, alias: &Alias) -> Result<Founded,
     }
 }
 
+/// Asks again for the decisions on commits that were made: an answer may have been lost.
+pub(crate) async fn resume(context: &Context) -> Result<Vec<Event>, ClientError> {
+    let waiting = foundings::with_commit(context.vault.read().await?.db()?).await?;
+    let mut events = Vec::new();
+    for (peer, commit) in waiting {
+        match upload(context, &commit).await {
+            Ok(decided) => events.extend(finish(context, &commit.room, &decided).await?),
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                let attempts = founding(context, &peer).await?.attempts;
+                lost(context, &peer, attempts, &commit.room, error).await.map(drop)?;
+            }
+        }
+    }
+    Ok(events)
+}
+
 /// Notes who they are, and that they may write; `false` where no room is needed.
 async fn begin(context: &Context, known: &KnownAccount) -> Result<bool, ClientError> {
     let peer = known.account.id();
@@ -131,7 +148,7 @@ async fn claim(
     known: &KnownAccount,
     founding: &Founding,
 ) -> Result<ClaimedKeyPackages, ClientError> {
-    let (owner, now) = (&context.owner, clock::now());
+    let (owner, now) = (&context.owner, context.relay.time().await);
     let claim: Signed<KeyClaim> = match &founding.claim {
         Some((claim, made)) if now.abs_diff(*made) < CLAIM_LIFETIME_MS => claim.clone(),
         _ => {
@@ -153,8 +170,12 @@ async fn claim(
     };
     let doing = format!("invite {}", known.alias);
     let request = ClaimRequest { claim: Base64::of(&claim) };
-    let answer: ClaimResponse =
-        context.relay.ask(owner, &doing, Method::POST, "/v1/claims", Some(&request)).await?;
+    let asked = context.relay.ask(owner, &doing, Method::POST, "/v1/claims", Some(&request)).await;
+    if let Err(ClientError::Refused { reason: Refusal::ClockSkew, .. }) = &asked {
+        // With a clock that is right the next claim is taken; this one never.
+        foundings_reset(context, &founding.peer).await?;
+    }
+    let answer: ClaimResponse = asked?;
     let packages: ClaimedKeyPackages = answer
         .key_packages
         .read()

@@ -98,12 +98,18 @@ fn check(
     }
 }
 
-/// A room of our own with them that no hub knows yet is not needed any more.
+/// A room of our own to which they were not invited yet is not needed any more.
 async fn abandon_unborn(intake: &mut Intake<'_>, peer: &AccountId) -> Result<(), ClientError> {
-    let founding = foundings::find(intake.tx.db()?, peer).await?;
-    if founding.is_some_and(|founding| founding.room.is_none()) {
-        foundings::remove(intake.tx.db()?, peer).await?;
+    let Some(founding) = foundings::find(intake.tx.db()?, peer).await? else { return Ok(()) };
+    if let Some((room, _)) = founding.room {
+        if foundings::commit_of(intake.tx.db()?, &room).await?.is_some() {
+            // The hub may have decided on it already: it is asked again, and there are two rooms then.
+            return Ok(());
+        }
+        intake.tx.delete_room(&room)?;
+        rooms::remove(intake.tx.db()?, &room).await?;
     }
+    foundings::remove(intake.tx.db()?, peer).await?;
     Ok(())
 }
 

@@ -6,7 +6,6 @@ use posthouse_spec::limits::{KEY_PACKAGES_PER_DEVICE, MAX_UPLOAD};
 use posthouse_spec::room::Suite;
 use reqwest::Method;
 
-use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::rooms::founding::leaf_identity;
@@ -35,7 +34,7 @@ pub(crate) async fn top_up(context: &Context) -> Result<(), ClientError> {
 
 /// Makes what is missing; `false` where nothing is.
 async fn make(context: &Context, suite: Suite, at_relay: u64) -> Result<bool, ClientError> {
-    let now = clock::now();
+    let now = context.relay.time().await;
     let mut tx = context.vault.begin().await?;
     let has_last_resort = key_packages::has_last_resort(tx.db()?, suite).await?;
     let missing = if at_relay < LOW_WATER { KEY_PACKAGES_PER_DEVICE as u64 - at_relay } else { 0 };

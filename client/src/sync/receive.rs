@@ -13,7 +13,7 @@ use crate::error::ClientError;
 use crate::event::Event;
 use crate::model::{MessageState, RoomState};
 use crate::rooms::intake::{Intake, Taken};
-use crate::rooms::{opening, welcome};
+use crate::rooms::{decided, opening, welcome};
 use crate::vault::requests::{self, Answer, RequestRow};
 use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{messages, owner};
@@ -79,7 +79,14 @@ async fn into_room(intake: &mut Intake<'_>, room: &mut RoomRow, item: &Delivery)
     // A room that is broken opens what it still can; it never moves on.
     let taken = match item {
         Delivery::Decided(_) if room.state == RoomState::Broken => Taken::Done,
-        item => opening::take(intake, room, item).await?,
+        item => match opening::take(intake, room, item).await {
+            // One room that cannot go on must not keep the whole mailbox waiting.
+            Err(ClientError::Room { doing, why }) => {
+                decided::give_up(intake, room, &format!("could not {doing}: {why}")).await?;
+                Taken::Done
+            }
+            taken => taken?,
+        },
     };
     if taken == Taken::Later
         && !intake.hold(&room.room, item).await?

@@ -5,7 +5,7 @@ use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::room::CommitUpload;
 use posthouse_spec::{AccountId, CommitHash, Epoch, Millis, RoomId, Signed};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{cbor, id, int, number, optional_id, optional_number};
 use crate::error::VaultError;
@@ -179,15 +179,26 @@ pub(crate) async fn commit_of(
         .bind(room.as_bytes().as_slice())
         .fetch_optional(db)
         .await?;
-    row.map(|row| {
-        Ok(PendingCommit {
-            room: *room,
-            epoch: Epoch(number(&row, "epoch")?),
-            hash: id(&row, "hash", CommitHash::from_slice)?,
-            upload: cbor(&row, "upload")?,
-        })
+    row.map(|row| read_commit(&row)).transpose()
+}
+
+/// The commits with which rooms are founded, by the account with whom.
+pub(crate) async fn with_commit(
+    db: &mut SqliteConnection,
+) -> Result<Vec<(AccountId, PendingCommit)>, VaultError> {
+    let rows = sqlx::query("SELECT f.peer AS peer, c.* FROM foundings f JOIN commits c ON c.room = f.room")
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(|row| Ok((id(row, "peer", AccountId::from_slice)?, read_commit(row)?))).collect()
+}
+
+fn read_commit(row: &SqliteRow) -> Result<PendingCommit, VaultError> {
+    Ok(PendingCommit {
+        room: id(row, "room", RoomId::from_slice)?,
+        epoch: Epoch(number(row, "epoch")?),
+        hash: id(row, "hash", CommitHash::from_slice)?,
+        upload: cbor(row, "upload")?,
     })
-    .transpose()
 }
 
 /// The own commit was decided, or lost.

@@ -196,6 +196,18 @@ impl Tx<'_> {
         self.open.rooms.insert(room.id(), room);
     }
 
+    /// Deletes a room with its keys.
+    pub(crate) fn delete_room(&mut self, id: &RoomId) -> Result<(), ClientError> {
+        self.room(id)?;
+        let Open { keys, rooms, .. } = &mut *self.open;
+        match rooms.remove(id).map(|room| room.delete(keys)) {
+            Some(Err(error)) => {
+                Err(ClientError::Room { doing: format!("delete room {id}"), why: error.to_string() })
+            }
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<(), VaultError> {
         let open = &mut *self.open;

@@ -109,6 +109,17 @@ pub(crate) async fn intents_for(db: &mut SqliteConnection, alias: &Alias) -> Res
     rows.iter().map(|row| number(row, "local")).collect()
 }
 
+/// Messages that wait to be sealed again for a room that cannot go on are freed from it: they go to the next room.
+pub(crate) async fn free_from_broken(db: &mut SqliteConnection) -> Result<(), VaultError> {
+    sqlx::query(
+        "UPDATE messages SET room = NULL, id = NULL, content = NULL
+         WHERE local IN (SELECT local FROM intents) AND room IN (SELECT room FROM rooms WHERE state = 'broken')",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Says at all intents for an alias why they wait.
 pub(crate) async fn set_waiting(
     db: &mut SqliteConnection,

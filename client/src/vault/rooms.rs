@@ -145,6 +145,12 @@ pub(crate) async fn set_state(
     Ok(())
 }
 
+/// A room that nobody else has heard of goes.
+pub(crate) async fn remove(db: &mut SqliteConnection, room: &RoomId) -> Result<(), VaultError> {
+    sqlx::query("DELETE FROM rooms WHERE room = ?").bind(room.as_bytes().as_slice()).execute(db).await?;
+    Ok(())
+}
+
 /// All rooms, the latest used first.
 pub(crate) async fn list(db: &mut SqliteConnection) -> Result<Vec<Listed>, VaultError> {
     let rows = sqlx::query(
