@@ -38,7 +38,7 @@ async fn messages_that_overtake_the_welcome_wait_for_it() {
 async fn a_commit_through_the_own_relay_is_applied_there_before_its_device_hears_of_it() {
     let mut world = World::joined().await;
     let (_, upload) = world.bob.renew();
-    let decided = world.b.rooms.commit(crate::world::NOW, world.bob.who, upload).await.unwrap();
+    let decided = world.b.rooms.commit(crate::relay::NOW, world.bob.who, upload).await.unwrap();
     assert_eq!(decided.decision.peek().unwrap().epoch, Epoch(1));
     assert_eq!(world.epochs().await, (Some(2), Some(2)));
     world.bob.merge();

@@ -6,7 +6,9 @@ use posthouse_spec::peer::{RoomRequest, RoomResponse};
 use posthouse_spec::room::CommitClaim;
 use posthouse_spec::{Epoch, Millis, Ticket};
 
-use crate::world::{NOW, Person, ROOM, World};
+use crate::person::Person;
+use crate::relay::{NOW, ROOM};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_retry_gets_the_same_decision_and_a_loser_what_was_decided() {

@@ -2,7 +2,9 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::room::RoomContext;
 use posthouse_spec::{Epoch, RoomId};
 
-use crate::world::{NOW, Person, ROOM, World};
+use crate::person::Person;
+use crate::relay::{NOW, ROOM};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_room_is_founded_once_at_its_hub() {

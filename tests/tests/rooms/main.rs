@@ -4,5 +4,7 @@
 mod crossing;
 mod deciding;
 mod founding;
+mod person;
+mod relay;
 mod trouble;
 mod world;

@@ -8,7 +8,8 @@ use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::room::{Decided, Decision};
 use posthouse_spec::{Ballot, Epoch, LaneSeq, ManifestSeq, Ticket};
 
-use crate::world::{NOW, ROOM, World, place};
+use crate::relay::{NOW, ROOM};
+use crate::world::{World, place};
 
 fn item(world: &World, decided: Decided) -> Item {
     Item::Decided(DecidedItem { room: ROOM, hub: world.a.domain.clone(), decided })
