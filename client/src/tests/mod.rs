@@ -1,5 +1,6 @@
 //! Stories of the client without a network: real vaults, real MLS, and a hub and a relay that the test plays.
 
+mod asking;
 mod consent;
 mod receiving;
 mod sending;
