@@ -1,5 +1,7 @@
 //! What the command line says.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 use posthouse_spec::limits::SUBMIT_WINDOW;
 
@@ -58,6 +60,9 @@ pub(crate) struct Args {
     /// Messages that are sent while it is down (outage).
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) messages: u32,
+    /// Measure this program, instead of building the relay as it ships.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relay: Option<PathBuf>,
 }
 
 impl Args {

@@ -57,8 +57,15 @@ fn run(args: &Args) -> Result<Verdict> {
     if !std::path::Path::new("/proc/self/stat").exists() {
         bail!("CPU time and memory are read from /proc, and there is none: run this on Linux");
     }
-    tell("building the relay as it ships, unless that was done");
-    let program = Ship::build_relay()?;
+    let program = match &args.relay {
+        Some(program) => {
+            program.canonicalize().with_context(|| format!("there is no relay {}", program.display()))?
+        }
+        None => {
+            tell("building the relay as it ships, unless that was done");
+            Ship::build_relay()?
+        }
+    };
     // After the build, which may use all cores, and before the runtime: its threads inherit the core.
     let ground = Ground { program, pinned: machine::pin_generator() };
     let runtime =
