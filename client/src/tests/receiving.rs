@@ -12,7 +12,7 @@ async fn friends(world: &World) -> (Person, Person, Founded) {
     let (alice, bob) = (world.person("alice").await, world.person("bob").await);
     let founded = world.found(&alice, &bob).await;
     bob.knows(&alice).await;
-    bob.gets(&[founded.welcome.clone()]).await;
+    bob.gets(std::slice::from_ref(&founded.welcome)).await;
     bob.finds_out(&founded.room).await;
     bob.client.accept(alice.alias()).await.expect("joined");
     bob.events();
