@@ -136,6 +136,29 @@ async fn what_was_accepted_survives_kills_at_random_points() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_registration_that_is_killed_goes_on_with_the_same_account() -> Result<()> {
+    let seed = from_environment("POSTHOUSE_SEED").unwrap_or_else(rand::random);
+    println!("seed: POSTHOUSE_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut network = Network::new()?;
+    network.start("a.localhost").await?;
+    for n in 0..from_environment("POSTHOUSE_KILLS").unwrap_or(KILLS) / 20 {
+        let alias = format!("traveller{n}@a.localhost");
+        let person = Person::new(&network, &alias)?;
+        let args = ["register", &alias, "--relay", person.relay_url()];
+        let mut child = person.command(&args).spawn()?;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..=LATEST_KILL_MS))).await;
+        child.kill().await?;
+        let again = person.run(&args).await?;
+        // A registration that was done before the kill is done.
+        let done = again.code == Some(0) || again.error_code() == Some("already-registered");
+        ensure!(done, "seed {seed}: {again:?}");
+        person.ok(&["whoami"]).await.with_context(|| format!("seed {seed}"))?;
+    }
+    Ok(())
+}
+
 /// Both write, Bob perhaps through a `listen`, and some of them are killed on the way.
 async fn round(network: &Network, ways: &mut [Way<'_>; 2], rng: &mut StdRng) -> Result<u64> {
     let (first_a, first_b) = (ways[0].written, ways[1].written);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use posthouse_tests::{Network, Person};
@@ -84,6 +85,19 @@ async fn a_message_waits_while_the_other_relay_is_down() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_message_waits_while_the_road_between_the_relays_is_cut() -> Result<()> {
+    let (network, alice, bob) = friends().await?;
+    let roads = || ["a.localhost", "b.localhost"].into_iter().flat_map(|d| network.relay(d).peer_proxies());
+    roads().for_each(|road| road.cut());
+    alice.send(&bob, "over the broken bridge").await?;
+    roads().for_each(|road| road.mend());
+    roads().for_each(|road| road.delay(Duration::from_millis(100)));
+    bob.expect(&["over the broken bridge"]).await?;
+    bob.send(&alice, "it is mended, if slow").await?;
+    alice.expect(&["it is mended, if slow"]).await
+}
+
+#[tokio::test]
 async fn a_message_waits_in_the_vault_while_the_own_relay_is_down() -> Result<()> {
     let (network, alice, bob) = friends().await?;
     let relay = network.relay("a.localhost");
@@ -116,14 +130,14 @@ async fn first_contact_works_while_the_other_relay_is_down() -> Result<()> {
 
 #[tokio::test]
 async fn whoever_is_blocked_is_not_heard_and_not_told() -> Result<()> {
-    let (_network, alice, bob) = strangers().await?;
+    let (network, alice, bob) = strangers().await?;
     alice.send(&bob, "buy this").await?;
     bob.await_request(&alice).await?;
     let contact = bob.ok(&["block", alice.alias()]).await?;
     ensure!(contact[0]["state"] == "blocked", "{contact:?}");
     alice.send(&bob, "buy that").await?;
 
-    let carol = Person::register(&_network, "carol@a.localhost").await?;
+    let carol = Person::register(&network, "carol@a.localhost").await?;
     carol.befriend(&bob).await?;
     ensure!(bob.ok(&["requests"]).await?.is_empty(), "the blocked one still asks");
     let shown = bob.ok(&["export"]).await?;
