@@ -1,6 +1,7 @@
 //! From what was typed to what is done.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use posthouse_client::Profile;
 use tokio::io::BufReader;
@@ -19,6 +20,9 @@ use crate::request::{Item, Order, Pace, Request};
 
 /// How much of standard input is read ahead, bytes.
 const READ_AHEAD: usize = 64 * 1024;
+
+/// How long the program may take to end by itself once it was asked to.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Does what was typed, until it is done or somebody presses Ctrl-C.
 ///
@@ -54,6 +58,10 @@ fn on_signal() -> Result<CancellationToken, Failure> {
             _ = interrupt.recv() => {}
         }
         stopper.cancel();
+        // Output that nobody reads blocks whoever writes it, and would keep the program for ever. Ending at any point is
+        // safe: what was told is stored before it is told.
+        tokio::time::sleep(STOP_GRACE).await;
+        std::process::exit(Exit::Interrupted as i32);
     });
     Ok(stop)
 }

@@ -450,7 +450,9 @@ impl Listener {
     /// # Errors
     /// It does not end in time.
     pub async fn terminate(mut self) -> Result<()> {
-        terminate(&mut self.child).await
+        // What it still has to tell is read, or it would wait for a reader.
+        let drain = async { while let Ok(Some(_)) = self.lines.next_line().await {} };
+        tokio::join!(terminate(&mut self.child), drain).0
     }
 }
 
