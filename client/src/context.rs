@@ -1,7 +1,10 @@
 //! What everything that a client does works on: the vault, the relay, and who we are.
 
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use posthouse_spec::AccountId;
 use tokio::sync::{Mutex, Notify};
 
 use crate::connection::Relay;
@@ -18,8 +21,34 @@ pub(crate) struct Context {
     pub(crate) owner: Owner,
     /// Wakes a sync that is running.
     pub(crate) signals: Signals,
+    /// Whom rooms are being founded with.
+    pub(crate) founders: Founders,
     /// Held by the sync that is running.
     pub(crate) syncing: Mutex<()>,
+}
+
+/// Whom rooms are being founded with, so that two aliases of one account do not found two.
+#[derive(Default)]
+pub(crate) struct Founders(std::sync::Mutex<BTreeSet<AccountId>>);
+
+/// The right to found a room with somebody, given back when it is dropped.
+pub(crate) struct Founder<'a> {
+    founders: &'a Founders,
+    peer: AccountId,
+}
+
+impl Founders {
+    /// Takes the right, if nobody has it.
+    pub(crate) fn enter(&self, peer: AccountId) -> Option<Founder<'_>> {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(peer).then_some(Founder { founders: self, peer })
+    }
+}
+
+impl Drop for Founder<'_> {
+    fn drop(&mut self) {
+        self.founders.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.peer);
+    }
 }
 
 /// How what a person does reaches a sync that is running.

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
 use crate::connection::{Relay, RelayUrl};
-use crate::context::{Context, Signals};
+use crate::context::{Context, Founders, Signals};
 use crate::error::{ClientError, VaultError};
 use crate::event::{Event, SyncReport, Until};
 use crate::model::{Conversation, Message, MessageState, Page, PeerRef, RoomSummary, Sent, Unread, Whoami};
@@ -120,8 +120,8 @@ impl Client {
     }
 
     fn with(vault: Vault, relay: Relay, owner: Owner) -> Self {
-        let signals = Signals::default();
-        Self(Arc::new(Context { vault, relay, owner, signals, syncing: Mutex::new(()) }))
+        let (signals, founders) = (Signals::default(), Founders::default());
+        Self(Arc::new(Context { vault, relay, owner, signals, founders, syncing: Mutex::new(()) }))
     }
 
     #[cfg(test)]

@@ -66,6 +66,9 @@ pub(crate) fn leaf_identity(owner: &Owner) -> LeafIdentity<'_> {
 pub(crate) async fn provide(context: &Context, alias: &Alias) -> Result<Founded, ClientError> {
     let known = trust::look_up(context, alias).await?;
     let peer = known.account.id();
+    let Some(_founder) = context.founders.enter(peer) else {
+        return Ok(Founded::Waiting("a room with them is being founded already".to_owned()));
+    };
     if !begin(context, &known).await? {
         return Ok(Founded::Ready(Vec::new()));
     }
@@ -100,6 +103,7 @@ pub(crate) async fn resume(context: &Context) -> Result<Vec<Event>, ClientError>
     let waiting = foundings::with_commit(context.vault.read().await?.db()?).await?;
     let mut events = Vec::new();
     for (peer, commit) in waiting {
+        let Some(_founder) = context.founders.enter(peer) else { continue };
         match upload(context, &commit).await {
             Ok(decided) => events.extend(finish(context, &commit.room, &decided).await?),
             Err(error) if error.is_temporary() => return Err(error),

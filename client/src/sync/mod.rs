@@ -8,6 +8,7 @@
 mod backoff;
 mod emitter;
 mod key_packages;
+mod pending;
 mod people;
 mod receive;
 mod session;

@@ -1,6 +1,8 @@
 //! Who asks: finding out whether they are who they say, joining where they may, and telling the relay whom it should
 //! keep away.
 
+use futures::StreamExt as _;
+use futures::stream;
 use posthouse_crypto::Account;
 use posthouse_crypto::room::Observer;
 use posthouse_spec::client::Refusal;
@@ -21,6 +23,9 @@ use crate::vault::contacts::{self, Contact};
 use crate::vault::requests::{self, Answer, RequestRow};
 use crate::vault::{held, outbox};
 
+/// Requests that are seen to at the same time.
+const AT_ONCE: usize = 8;
+
 /// Tells the relay of blocks that it has not heard of.
 pub(super) async fn tell_blocks(context: &Context) -> Result<(), ClientError> {
     let untold = contacts::untold(context.vault.read().await?.db()?).await?;
@@ -36,20 +41,32 @@ pub(super) async fn tell_blocks(context: &Context) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Checks who asks, and joins what was accepted. One that fails does not keep the others waiting; the first temporary
-/// failure is returned in the end.
-pub(super) async fn see_to_requests(context: &Context, emitter: &Emitter) -> Result<bool, ClientError> {
+/// What came of seeing to all requests.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// A room was joined.
+    pub(super) joined: bool,
+    /// The first of what failed.
+    pub(super) trouble: Option<ClientError>,
+}
+
+/// Checks who asks, and joins what was accepted. One whose relay does not answer keeps none of the others waiting.
+///
+/// # Errors
+/// The vault's only; what else fails is in the outcome.
+pub(super) async fn see_to_requests(context: &Context, emitter: &Emitter) -> Result<Seen, ClientError> {
     let open = requests::open(context.vault.read().await?.db()?).await?;
-    let mut joined = false;
-    let mut trouble = None;
-    for request in open {
-        match see_to(context, emitter, request).await {
-            Ok(done) => joined |= done,
-            Err(error) if matches!(error, ClientError::Vault(_)) => return Err(error),
-            Err(error) => trouble = trouble.or(Some(error)),
+    let mut seen = Seen::default();
+    let requests = open.into_iter().map(|request| see_to(context, emitter, request));
+    let mut outcomes = stream::iter(requests).buffer_unordered(AT_ONCE);
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Ok(joined) => seen.joined |= joined,
+            Err(error @ ClientError::Vault(_)) => return Err(error),
+            Err(error) => seen.trouble = seen.trouble.or(Some(error)),
         }
     }
-    trouble.map_or(Ok(joined), Err)
+    Ok(seen)
 }
 
 /// `true` where the room was joined.

@@ -1,22 +1,16 @@
 //! The work beside the connection: everything that needs questions to the relay.
 //!
-//! It goes over all of it in one pass, in an order in which each step may spare the next one; a pass is repeated when
-//! somebody wants work, and after a growing wait where something failed for now.
-
-use posthouse_spec::Alias;
+//! It goes over all of it in one pass; a pass is repeated when somebody wants work, and after a growing wait where
+//! something failed for now. What concerns different people goes on side by side, because a question about somebody
+//! whose relay is down takes its time.
 
 use super::backoff::{Backoff, is_final};
 use super::emitter::Emitter;
-use super::{key_packages, people};
+use super::{key_packages, pending, people};
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Notice};
-use crate::model::MessageState;
-use crate::rooms::founding::{self, Founded};
-use crate::rooms::intake::Intake;
-use crate::rooms::opening;
 use crate::trust;
-use crate::vault::{held, messages, outbox, rooms};
 
 /// Works until the connection ends. It never ends well by itself.
 pub(super) async fn run(context: &Context, emitter: &Emitter, live: bool) -> Result<(), ClientError> {
@@ -54,53 +48,45 @@ struct Worker<'a> {
 impl Worker<'_> {
     /// Goes over everything once; `true` where something failed that may work later.
     async fn pass(&mut self) -> Result<bool, ClientError> {
+        let (context, emitter) = (self.context, self.emitter);
         let mut again = false;
         if !self.met_relay {
-            let met = trust::ask_relay(self.context, &self.context.owner.alias.domain).await;
-            self.met_relay = met.is_ok();
-            again |= self.mind(met.map(drop)).await?;
+            match trust::ask_relay(context, &context.owner.alias.domain).await {
+                Ok(_) => self.met_relay = true,
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => again |= self.mind(error).await?,
+            }
         }
         if !self.stocked {
-            let stocked = key_packages::top_up(self.context).await;
-            self.stocked = stocked.is_ok();
-            again |= self.mind(stocked).await?;
+            match key_packages::top_up(context).await {
+                Ok(()) => self.stocked = true,
+                Err(error) => again |= self.mind(error).await?,
+            }
         }
-        let told = people::tell_blocks(self.context).await;
-        again |= self.mind(told).await?;
-        let seen = people::see_to_requests(self.context, self.emitter).await;
+        if let Err(error) = people::tell_blocks(context).await {
+            again |= self.mind(error).await?;
+        }
+        let (seen, drained, resumed, provided) = tokio::join!(
+            Box::pin(people::see_to_requests(context, emitter)),
+            Box::pin(pending::drain(context, emitter)),
+            Box::pin(pending::resume(context, emitter)),
+            Box::pin(pending::provide(context, emitter)),
+        );
+        let seen = seen?;
         // An invitation that was joined has used up a key package.
-        self.stocked &= !matches!(seen, Ok(true));
-        again |= self.mind(seen.map(drop)).await?;
-        let drained = self.drain().await;
-        again |= self.mind(drained).await?;
-        let resumed = self.resume().await;
-        again |= self.mind(resumed).await?;
-        let aliases = self.without_room().await?;
-        for alias in aliases {
-            again |= self.provide(&alias).await?;
+        self.stocked &= !seen.joined;
+        let provided = provided?;
+        again |= provided.again;
+        let troubles = [seen.trouble, drained.err(), resumed.err(), provided.trouble];
+        for error in troubles.into_iter().flatten() {
+            again |= self.mind(error).await?;
         }
         Ok(again)
     }
 
-    async fn resume(&self) -> Result<(), ClientError> {
-        let events = Box::pin(founding::resume(self.context)).await?;
-        self.emitter.emit_all(events).await;
-        Ok(())
-    }
-
-    /// Aliases for which something waits that has no room, or none that can go on.
-    async fn without_room(&self) -> Result<Vec<Alias>, ClientError> {
-        let mut tx = self.context.vault.begin().await?;
-        outbox::free_from_broken(tx.db()?).await?;
-        let aliases = outbox::without_room(tx.db()?).await?;
-        tx.commit().await?;
-        Ok(aliases)
-    }
-
-    /// Lets what ends the sync pass; of the rest, tells what is new, and says whether to try again.
-    async fn mind(&mut self, result: Result<(), ClientError>) -> Result<bool, ClientError> {
-        let Err(error) = result else { return Ok(false) };
-        if is_final(&error) {
+    /// Lets trouble with the vault end the sync; of the rest, tells what is new, and says whether to try again.
+    async fn mind(&mut self, error: ClientError) -> Result<bool, ClientError> {
+        if matches!(error, ClientError::Vault(_)) {
             return Err(error);
         }
         let again = error.is_temporary();
@@ -111,68 +97,5 @@ impl Worker<'_> {
             self.emitter.emit(Event::Notice(notice)).await;
         }
         Ok(again)
-    }
-
-    /// Takes what waited for a hub's manifest.
-    async fn drain(&mut self) -> Result<(), ClientError> {
-        let waiting = held::waiting_rooms(self.context.vault.read().await?.db()?).await?;
-        for id in waiting {
-            let Some(room) = rooms::by_id(self.context.vault.read().await?.db()?, &id).await? else {
-                continue;
-            };
-            trust::ask_relay(self.context, &room.hub).await?;
-            let mut intake = Intake::begin(self.context).await?;
-            let mut room = room;
-            opening::drain(&mut intake, &mut room).await?;
-            let (events, _) = intake.commit().await?;
-            self.context.signals.connection.notify_one();
-            self.emitter.emit_all(events).await;
-        }
-        Ok(())
-    }
-
-    /// Sees to a room for what waits for an alias.
-    async fn provide(&mut self, alias: &Alias) -> Result<bool, ClientError> {
-        match Box::pin(founding::provide(self.context, alias)).await {
-            Ok(Founded::Ready(events)) => {
-                self.context.signals.connection.notify_one();
-                self.emitter.emit_all(events).await;
-                Ok(false)
-            }
-            Ok(Founded::Waiting(reason)) => {
-                self.put_reason(alias, &reason).await?;
-                Ok(true)
-            }
-            Err(error @ ClientError::Vault(_)) => Err(error),
-            Err(error) if error.is_temporary() => {
-                self.put_reason(alias, &error.to_string()).await?;
-                self.mind(Err(error)).await
-            }
-            Err(error) => {
-                self.fail(alias, &error).await?;
-                Ok(false)
-            }
-        }
-    }
-
-    async fn put_reason(&self, alias: &Alias, reason: &str) -> Result<(), ClientError> {
-        let mut tx = self.context.vault.begin().await?;
-        outbox::set_waiting(tx.db()?, alias, Some(reason)).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// What waits for the alias will never have a room.
-    async fn fail(&self, alias: &Alias, error: &ClientError) -> Result<(), ClientError> {
-        let mut events = Vec::new();
-        let reason = error.to_string();
-        let mut tx = self.context.vault.begin().await?;
-        for local in outbox::intents_for(tx.db()?, alias).await? {
-            outbox::forget_intent(tx.db()?, local).await?;
-            messages::set_state(tx.db()?, local, MessageState::Failed, Some(&reason)).await?;
-            events.push(Event::Failed { local, code: error.code().to_owned(), reason: reason.clone() });
-        }
-        tx.commit().await?;
-        self.emitter.emit_all(events).await;
-        Ok(())
     }
 }
