@@ -1,4 +1,5 @@
 //! `posthouse-relay check`, `init` and `serve` as an operator meets them: the real program, and what it says in words.
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 use std::net::TcpListener;
 use std::path::Path;
