@@ -258,9 +258,8 @@ pub(crate) async fn resolve(host: &str, port: u16, trusted: bool) -> Result<Vec<
     if is_local_name(host) {
         return Ok(loopback(port));
     }
-    let found = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| unresolved(host, &error.to_string()))?;
+    let found =
+        tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error.to_string()))?;
     let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|address| trusted || is_public(address.ip()));
     match (allowed.is_empty(), refused.first()) {
         (true, Some(address)) => {
