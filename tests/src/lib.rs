@@ -9,13 +9,15 @@ mod network;
 mod person;
 mod process;
 mod relay;
+mod running;
 mod search;
 mod ship;
 
 pub use fault::Proxy;
 pub use network::Network;
-pub use person::{Listener, Outcome, PASSPHRASE, Person, Sending};
+pub use person::{Outcome, PASSPHRASE, Person};
 pub use process::tail;
 pub use relay::Relay;
+pub use running::{Listener, Sending};
 pub use search::Search;
 pub use ship::Ship;

@@ -1,6 +1,7 @@
 //! What relays and people have in common: child processes that end with the harness, and their logs.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -28,6 +29,39 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> Re
         .with_context(|| format!("{what} took longer than {} s", PATIENCE.as_secs()))
 }
 
+/// Ends a process if the harness itself is killed and cannot do it.
+///
+/// A shell waits for a line on a pipe that only the harness holds: with the harness goes the pipe, and then the process.
+#[derive(Debug)]
+pub(crate) struct Leash {
+    shell: std::process::Child,
+}
+
+impl Leash {
+    /// Ties a process to the life of the harness.
+    pub(crate) fn on(child: &Child) -> Result<Self> {
+        let pid = child.id().context("the process has ended already")?.to_string();
+        let script = r#"read -r word; [ "$word" = done ] || kill -9 "$1" 2>/dev/null"#;
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", script, "leash", &pid])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok(Self { shell: shell.spawn().context("starting a shell to watch a process")? })
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // A shell that has gone already watches nothing, which is what is wanted here.
+        if let Some(mut stdin) = self.shell.stdin.take() {
+            let _ = stdin.write_all(b"done\n");
+        }
+        let _ = self.shell.wait();
+    }
+}
+
 /// Asks a process to end, as an operator would, and waits until it has.
 pub(crate) async fn terminate(child: &mut Child) -> Result<()> {
     let Some(pid) = child.id() else { return Ok(()) };
@@ -38,4 +72,28 @@ pub(crate) async fn terminate(child: &mut Child) -> Result<()> {
     }
     within("ending after SIGTERM", child.wait()).await??;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("1000").kill_on_drop(true).spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_leash_ends_what_the_harness_cannot() {
+        let mut child = sleeper();
+        let mut leash = Leash::on(&child).unwrap();
+        drop(leash.shell.stdin.take());
+        assert!(!within("the end", child.wait()).await.unwrap().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_leash_that_is_let_go_ends_nothing() {
+        let mut child = sleeper();
+        drop(Leash::on(&child).unwrap());
+        assert!(child.try_wait().unwrap().is_none());
+    }
 }

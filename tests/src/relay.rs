@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::fault::Proxy;
-use crate::process::{tail, terminate, within};
+use crate::process::{Leash, tail, terminate, within};
 
 /// The line that a relay writes to standard output when it serves.
 const READY: &str = "posthouse-relay ready ";
@@ -35,6 +35,8 @@ pub struct Relay {
 /// A living process.
 #[derive(Debug)]
 struct Running {
+    // Let go of first: a process id may be used again once its process is gone.
+    _leash: Leash,
     child: Child,
     _output: AbortOnDropHandle<()>,
 }
@@ -182,6 +184,7 @@ impl Relay {
             .command(&["serve"], log.into())
             .spawn()
             .with_context(|| format!("starting {}", self.program.display()))?;
+        let leash = Leash::on(&child)?;
         let output = child.stdout.take().context("the process has no standard output")?;
         let mut lines = BufReader::new(output).lines();
         let Some(ready) = within("starting a relay", ready_line(&mut lines)).await?? else {
@@ -191,7 +194,7 @@ impl Relay {
         self.point_proxies(&ready)?;
         *self.ready() = Ready { pid: child.id().unwrap_or_default(), ..ready };
         let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        *running = Some(Running { child, _output: AbortOnDropHandle::new(drain) });
+        *running = Some(Running { _leash: leash, child, _output: AbortOnDropHandle::new(drain) });
         Ok(())
     }
 
