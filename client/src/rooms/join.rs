@@ -54,6 +54,9 @@ pub(crate) async fn join(
     requests::remove(intake.tx.db()?, &request.room).await?;
     abandon_unborn(intake, &request.account).await?;
     drain(intake, &mut room).await?;
+    for mut other in rooms::with_peer(intake.tx.db()?, &request.account).await? {
+        drain(intake, &mut other).await?;
+    }
     if request.dropped > 0 {
         tell_dropped(intake, &room, request).await?;
     }

@@ -13,9 +13,9 @@ use super::intake::{Intake, Taken};
 use crate::error::ClientError;
 use crate::model::MessageState;
 use crate::vault::contacts::{self, Standing};
-use crate::vault::held;
 use crate::vault::messages::{self, Incoming};
 use crate::vault::rooms::RoomRow;
+use crate::vault::{held, requests};
 
 /// Items that are read from the queue at a time.
 const DRAIN_PAGE: u32 = 64;
@@ -59,7 +59,7 @@ async fn open(
     room: &RoomRow,
     message: &MessageDelivery,
 ) -> Result<Taken, ClientError> {
-    if message.epoch > room.epoch {
+    if message.epoch > room.epoch || waits_for_other_room(intake, room).await? {
         return Ok(Taken::Later);
     }
     let opened = match intake.tx.room(&room.room) {
@@ -74,6 +74,15 @@ async fn open(
         Err(why) => store_unopened(intake, room, message, &why).await?,
     }
     Ok(Taken::Done)
+}
+
+/// Whether another room with the same person is about to be joined. What they wrote there came first: of two rooms that
+/// were founded at once, both end up in the lower one.
+async fn waits_for_other_room(intake: &mut Intake<'_>, room: &RoomRow) -> Result<bool, ClientError> {
+    match &room.peer {
+        Some(peer) => Ok(requests::is_joining(intake.tx.db()?, peer).await?),
+        None => Ok(false),
+    }
 }
 
 async fn store(

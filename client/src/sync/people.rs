@@ -248,6 +248,8 @@ async fn give_up(
     requests::block(tx.db()?, &request.room).await?;
     held::clear(tx.db()?, &request.room).await?;
     tx.commit().await?;
+    // What they wrote elsewhere has waited for this room.
+    context.signals.want_work();
     let notice = Notice {
         code: "invitation-failed".to_owned(),
         detail: format!("{error}. Ask {} to write again", request.alias),

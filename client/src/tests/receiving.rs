@@ -117,3 +117,25 @@ async fn an_epoch_is_forgotten_when_every_relay_has_ended_it() {
     let texts = bob.texts_from(&alice).await;
     assert_eq!(texts, [Some("in time".to_owned()), None]);
 }
+
+#[tokio::test]
+async fn of_two_rooms_founded_at_once_the_letters_keep_their_order() {
+    let (world, alice, bob, hers, his) = loop {
+        let world = World::new();
+        let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+        let (hers, his) = (world.found(&alice, &bob).await, world.found(&bob, &alice).await);
+        if his.room < hers.room {
+            break (world, alice, bob, hers, his);
+        }
+    };
+    let first = letters(&world, &alice, &bob, &["one"]).await;
+    alice.gets(&[his.welcome]).await;
+    alice.finds_out(&his.room).await;
+    alice.client.accept(bob.alias()).await.expect("joined");
+    let second = letters(&world, &alice, &bob, &["two"]).await;
+    bob.gets(&[hers.welcome, first[0].clone(), second[0].clone()]).await;
+    assert!(bob.texts_from(&alice).await.is_empty(), "her room is not joined yet");
+    bob.finds_out(&hers.room).await;
+    bob.client.accept(alice.alias()).await.expect("joined");
+    assert_eq!(bob.texts_from(&alice).await, some(&["one", "two"]));
+}

@@ -136,6 +136,16 @@ pub(crate) async fn open(db: &mut SqliteConnection) -> Result<Vec<RequestRow>, V
     rows.iter().map(read).collect()
 }
 
+/// Whether an invitation of somebody was accepted and is not joined yet.
+pub(crate) async fn is_joining(db: &mut SqliteConnection, account: &AccountId) -> Result<bool, VaultError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM requests WHERE account = ? AND standing = 'accepted')",
+    )
+    .bind(account.as_bytes().as_slice())
+    .fetch_one(db)
+    .await?)
+}
+
 /// Gives the same answer to all open invitations of an account.
 pub(crate) async fn answer(
     db: &mut SqliteConnection,

@@ -101,6 +101,18 @@ pub(crate) async fn direct(
         .transpose()
 }
 
+/// All rooms with somebody that can go on.
+pub(crate) async fn with_peer(
+    db: &mut SqliteConnection,
+    peer: &AccountId,
+) -> Result<Vec<RoomRow>, VaultError> {
+    let rows = sqlx::query("SELECT * FROM rooms WHERE peer = ? AND state <> 'broken' ORDER BY room")
+        .bind(peer.as_bytes().as_slice())
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
 /// Notes the epoch that the room is in now.
 pub(crate) async fn set_epoch(
     db: &mut SqliteConnection,
