@@ -61,7 +61,10 @@ impl Reception {
             }
         };
         if protocol == Protocol::Hello {
-            return self.introductions.hear(stream, peer, connection).await;
+            // A node that ends owes nobody a hello.
+            let hearing = self.introductions.hear(stream, peer, connection);
+            let _ = self.tasks.cancel.run_until_cancelled(hearing).await;
+            return;
         }
         let Some(session) = self.session(connection).await else {
             let violation = Violation::new(PeerRule::NoHello, "say hello on this connection first");
@@ -131,7 +134,8 @@ impl Reception {
     {
         let (reading, writing) = stream.split();
         let mut reader = FrameReader::new(reading, MAX_PEER_FRAME);
-        let read = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>()).await;
+        let reading = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>());
+        let Some(read) = self.tasks.cancel.run_until_cancelled(reading).await else { return Ok(()) };
         let refusal = match read {
             Ok(Ok(request)) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
                 Ok(answer) => {
