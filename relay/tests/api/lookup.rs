@@ -37,8 +37,8 @@ async fn unknown_people_relays_and_names_each_have_their_own_error() {
     ask("/v1/aliases/nobody@a.localhost").await.refused(404, "unknown-account");
     ask("/v1/aliases/somebody").await.refused(400, "malformed");
     ask("/v1/aliases/UPPER@a.localhost").await.refused(400, "malformed");
-    ask("/v1/aliases/bob@nowhere.localhost").await.refused(502, "unknown-relay");
-    ask("/v1/relays/nowhere.localhost").await.refused(502, "unknown-relay");
+    ask("/v1/aliases/bob@nowhere.localhost").await.refused(502, "relay-unreachable");
+    ask("/v1/relays/nowhere.localhost").await.refused(502, "relay-unreachable");
     ask("/v1/relays/-").await.refused(400, "malformed");
     house.close().await;
 }
@@ -95,7 +95,7 @@ async fn a_claim_is_checked_before_it_is_answered() {
     let unknown = key_claim(&alice, &nobody, &house.domain(), NOW);
     claim(&house, &alice, &unknown).await.refused(404, "unknown-account");
     let away = key_claim(&alice, &bob, &"nowhere.localhost".parse().unwrap(), NOW);
-    claim(&house, &alice, &away).await.refused(502, "unknown-relay");
+    claim(&house, &alice, &away).await.refused(502, "relay-unreachable");
     house.close().await;
 }
 
