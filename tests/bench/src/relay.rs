@@ -151,7 +151,7 @@ impl Relay {
         if !matches!(ready, Ok(Ok(true))) {
             // It may be waiting for something: whatever it is, its log says so.
             child.kill().await.context("ending a relay that did not start")?;
-            bail!("the relay of {} did not start; its log ends:\n{}", self.domain, tail(&self.log()));
+            bail!("the relay of {} did not start; {}", self.domain, self.last_words());
         }
         let pid = child.id().context("a relay ended as soon as it had started")?;
         self.running = Some(Running { child, pid, _output: lines });
@@ -168,6 +168,13 @@ impl Relay {
 
     fn url(&self) -> String {
         format!("http://{}", self.http)
+    }
+
+    fn last_words(&self) -> String {
+        match tail(&self.log()).as_str() {
+            "" => format!("its log is empty, so run `{} serve` by hand and see", self.program.display()),
+            log => format!("its log ends:\n{log}"),
+        }
     }
 
     fn log(&self) -> PathBuf {
