@@ -35,7 +35,7 @@ pub(crate) async fn join(
     };
     let state = Room::join(intake.tx.keys(), &welcome.welcome, &welcome.group_info)
         .map_err(|error| unfit(error.to_string()))?;
-    check(&state, intake.owner.account.id(), welcome, inviter, hub).map_err(unfit)?;
+    check(&state, &intake.owner.account, welcome, inviter, hub).map_err(unfit)?;
     let mut room = RoomRow {
         room: state.id(),
         kind: state.context().kind,
@@ -65,7 +65,7 @@ pub(crate) async fn join(
 
 fn check(
     state: &Room,
-    own: AccountId,
+    own: &Account,
     welcome: &WelcomeDelivery,
     inviter: &Account,
     hub: &Verified<Manifest>,
@@ -86,12 +86,13 @@ fn check(
     let members = state.members();
     for leaf in &members {
         let member = &leaf.member;
-        let theirs = member.account == inviter.id();
-        if !theirs && member.account != own {
-            return Err("somebody else is in the room, too".to_owned());
-        }
-        if theirs && !inviter.held(&member.device, leaf.claim.seq, &leaf.claim.head) {
-            return Err("a device in the room does not belong to who invites".to_owned());
+        let (owner, whose) = match member.account {
+            account if account == inviter.id() => (inviter, "who invites"),
+            account if account == own.id() => (own, "this account, whose name it bears"),
+            _ => return Err("somebody else is in the room, too".to_owned()),
+        };
+        if !owner.held(&member.device, leaf.claim.seq, &leaf.claim.head) {
+            return Err(format!("a device in the room does not belong to {whose}"));
         }
     }
     if members.iter().any(|leaf| leaf.member.account == inviter.id()) {

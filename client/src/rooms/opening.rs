@@ -7,6 +7,7 @@ use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::client::Delivery;
 use posthouse_spec::client::delivery::MessageDelivery;
 use posthouse_spec::content::MimiContent;
+use posthouse_spec::policy::Member;
 
 use super::decided;
 use super::intake::{Intake, Taken};
@@ -96,22 +97,27 @@ async fn store(
     if standing == Standing::Blocked {
         return Ok(());
     }
+    let theirs = is_theirs(intake, &opened.sender).await?;
     let content = MimiContent::from_cbor(&opened.content);
     let reason = match &content {
+        _ if !theirs => Some(
+            "a message of a device that is not on its account's list; who wrote it is not known".to_owned(),
+        ),
         Ok(content) if content.as_text().is_some() => None,
         Ok(_) => Some("a message of a kind that this version does not show".to_owned()),
         Err(fault) => Some(format!("the message's content is malformed: {fault}")),
     };
+    let text = content.as_ref().ok().filter(|_| theirs).and_then(MimiContent::as_text);
     let id = message_id(sender, &room.room, &opened.content);
     let stored = Incoming {
         room: &room.room,
         peer: room.peer.as_ref(),
         account: Some(sender),
         id: Some(&id),
-        own: *sender == intake.owner.account.id(),
+        own: theirs && *sender == intake.owner.account.id(),
         sent: message.received,
         content: Some(&opened.content),
-        text: content.as_ref().ok().and_then(MimiContent::as_text),
+        text,
         state: MessageState::Received,
         reason: reason.as_deref(),
         body_hash: Some(sha256(&message.body)),
@@ -122,6 +128,17 @@ async fn store(
         intake.tell_message(local).await?;
     }
     Ok(())
+}
+
+/// Whether the account that a leaf names really has the device that signed for it. A room takes in any leaf that its
+/// members add, so its word alone would let one of them write in the name of another.
+async fn is_theirs(intake: &mut Intake<'_>, sender: &Member) -> Result<bool, ClientError> {
+    let own = &intake.owner.account;
+    if sender.account == own.id() {
+        return Ok(own.had(&sender.device));
+    }
+    let contact = contacts::by_account(intake.tx.db()?, &sender.account).await?;
+    Ok(contact.is_some_and(|contact| contact.account.had(&sender.device)))
 }
 
 async fn store_unopened(

@@ -4,5 +4,6 @@ mod asking;
 mod consent;
 mod receiving;
 mod sending;
+mod trust;
 mod vault;
 mod world;

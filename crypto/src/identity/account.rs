@@ -222,6 +222,12 @@ impl Account {
         self.active.iter().any(|keys| keys.device == *device)
     }
 
+    /// Whether the account has, or once had, a device.
+    #[must_use]
+    pub fn had(&self, device: &DeviceId) -> bool {
+        self.ever_had(&PublicKey::from(*device))
+    }
+
     /// Whether the chain has this hash at this position, and the device was active there.
     #[must_use]
     pub fn held(&self, device: &DeviceId, seq: ChainSeq, head: &EventHash) -> bool {

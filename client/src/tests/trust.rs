@@ -1,0 +1,81 @@
+//! Devices that bear an account's name and are not on its list.
+
+use posthouse_crypto::SigningKey;
+use posthouse_crypto::room::member::{Keys, LeafIdentity, Room, key_package};
+use posthouse_spec::cbor::{Cbor as _, Octets};
+use posthouse_spec::content::MimiContent;
+use posthouse_spec::room::{CommitClaim, CommitUpload, Suite};
+use posthouse_spec::{AccountId, Number, RoomId};
+
+use super::world::{Person, World};
+use crate::clock;
+use crate::model::{Conversation, Direction, Message, Page};
+use crate::rooms::founding::leaf_identity;
+use crate::vault::foundings::PendingCommit;
+use crate::vault::outbox::Outgoing;
+
+/// A device that says it is of `of`, in a room into which `by` brings it.
+struct Ghost {
+    keys: Keys,
+    room: Room,
+    commit: PendingCommit,
+}
+
+impl Ghost {
+    async fn enters(id: &RoomId, by: &Person, of: &Person) -> Self {
+        let device = SigningKey::generate(&mut rand::rng());
+        let mut keys = Keys::load(std::iter::empty());
+        let named = LeafIdentity { device: &device, ..leaf_identity(&of.context().owner) };
+        let package =
+            key_package(&mut keys, &named, Suite::PostQuantum, false, &mut rand::rng(), clock::now())
+                .expect("a key package");
+        let mut tx = by.context().vault.begin().await.expect("a transaction");
+        let (room, by_keys) = tx.room(id).expect("the room");
+        let proposed = room.invite(by_keys, &[package.bytes]).expect("a commit");
+        let claim = CommitClaim { room: *id, epoch: proposed.epoch, commit: proposed.hash };
+        let upload = CommitUpload {
+            claim: by.context().owner.device.sign(&claim),
+            commit: Octets::new(proposed.commit).expect("within the limit"),
+            welcome: None,
+        };
+        let welcome = proposed.welcome.expect("an invitation");
+        let room = Room::join(&mut keys, &welcome, &proposed.group_info).expect("the ghost joins");
+        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload };
+        Self { keys, room, commit }
+    }
+
+    fn writes(&mut self, text: &str) -> Outgoing {
+        let content = MimiContent::text(rand::random(), text).expect("a text");
+        let body = self.room.seal(&mut self.keys, &content.to_cbor()).expect("sealed");
+        Outgoing { number: Number(1), room: self.room.id(), epoch: self.room.epoch(), body, local: 1 }
+    }
+}
+
+/// What `reader` has of somebody who says that they are `of`.
+async fn told(reader: &Person, room: &RoomId, of: AccountId) -> Vec<Message> {
+    let of_room = Conversation::Room(*room);
+    let history = reader.client.history(&of_room, Page::default()).await.expect("a history");
+    history.into_iter().filter(|message| message.account == Some(of)).collect()
+}
+
+#[tokio::test]
+async fn nobody_speaks_in_the_name_of_another() {
+    for in_own_name in [false, true] {
+        let world = World::new();
+        let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+        let founded = world.found(&alice, &bob).await;
+        bob.knows(&alice).await;
+        bob.gets(std::slice::from_ref(&founded.welcome)).await;
+        bob.finds_out(&founded.room).await;
+        bob.client.accept(alice.alias()).await.expect("joined");
+        let named = if in_own_name { &bob } else { &alice };
+        let mut ghost = Ghost::enters(&founded.room, &alice, named).await;
+        let decided = world.decided(founded.room, world.decide(&ghost.commit));
+        let letter = ghost.writes("I owe you a house");
+        bob.gets(&[decided, world.message(&letter)]).await;
+        let lines = told(&bob, &founded.room, named.context().owner.account.id()).await;
+        assert_eq!(lines.len(), 1, "it is not dropped silently");
+        assert_eq!((lines[0].text.as_deref(), lines[0].direction), (None, Direction::In));
+        assert!(lines[0].reason.is_some());
+    }
+}
