@@ -40,7 +40,10 @@ impl Client {
             contacts::repin(tx.db()?, &newcomer, clock::now()).await?;
         }
         let contact = contacts::by_alias(tx.db()?, alias).await?;
-        let mut asking = asking_as(requests::open(tx.db()?).await?, alias);
+        let mut asked = requests::open(tx.db()?).await?;
+        // Whoever was turned away still writes to the room to which they invited: it is joined now.
+        asked.extend(requests::turned_away(tx.db()?).await?);
+        let mut asking = asking_as(asked, alias);
         // An alias is one person's: what others claim of it waits for the check that drops it.
         if let Some(contact) = &contact {
             asking.retain(|request| request.account == contact.account.id());
@@ -61,10 +64,11 @@ impl Client {
         if standing == Standing::Blocked {
             contacts::set_blocked(tx.db()?, &account, false).await?;
         }
+        requests::reopen(tx.db()?, &account).await?;
         contacts::consent(tx.db()?, &account).await?;
         requests::answer(tx.db()?, &account, Answer::Accepted).await?;
         tx.commit().await?;
-        for request in asking.into_iter().filter(|request| request.verified) {
+        for request in asking.into_iter().filter(|request| request.account == account && request.verified) {
             // What fails here is tried again, and reported, by the next sync.
             if let Err(error) = sync::join_now(&self.0, &request).await {
                 tracing::warn!(%error, "not joined yet");
@@ -83,16 +87,16 @@ impl Client {
         let mut tx = self.0.vault.begin().await?;
         let contact = contacts::by_alias(tx.db()?, alias).await?.map(|contact| contact.account.id());
         let open = requests::open(tx.db()?).await?;
-        let asking = asking_as(open, alias);
-        let mut accounts: Vec<AccountId> = asking.iter().map(|request| request.account).collect();
+        let mut accounts: Vec<AccountId> =
+            open.iter().filter(|request| request.alias == *alias).map(|request| request.account).collect();
         accounts.extend(contact);
         accounts.sort_unstable();
         accounts.dedup();
         for account in &accounts {
             contacts::set_blocked(tx.db()?, account, true).await?;
         }
-        for request in &asking {
-            requests::block(tx.db()?, &request.room).await?;
+        for request in open.iter().filter(|request| accounts.contains(&request.account)) {
+            requests::turn_away(tx.db()?, &request.room).await?;
             held::clear(tx.db()?, &request.room).await?;
         }
         tx.commit().await?;

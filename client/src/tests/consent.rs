@@ -68,6 +68,21 @@ async fn who_is_blocked_is_not_heard() {
 }
 
 #[tokio::test]
+async fn who_is_no_longer_blocked_is_heard_in_the_room_to_which_they_write() {
+    let world = World::new();
+    let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+    let room = a_letter_from(&world, &alice, &bob, &["one"]).await;
+    bob.knows(&alice).await;
+    bob.finds_out(&room).await;
+    bob.client.block(alice.alias()).await.expect("blocked");
+    bob.client.accept(alice.alias()).await.expect("forgiven");
+    alice.client.send(bob.alias(), "two").await.expect("queued");
+    let more = alice.seals(8).await;
+    bob.gets(&[world.message(&more[0])]).await;
+    assert_eq!(bob.texts_from(&alice).await, [Some("two".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_contact_who_is_blocked_is_not_heard_and_not_written_to() {
     let world = World::new();
     let (alice, bob) = (world.person("alice").await, world.person("bob").await);

@@ -198,7 +198,37 @@ pub(crate) async fn remove(db: &mut SqliteConnection, room: &RoomId) -> Result<(
     Ok(())
 }
 
-/// Keeps only the mark that nothing of the room is wanted.
+/// Nothing of the room is wanted for as long as who asks is blocked.
+pub(crate) async fn turn_away(db: &mut SqliteConnection, room: &RoomId) -> Result<(), VaultError> {
+    sqlx::query("UPDATE requests SET standing = 'blocked', reason = NULL WHERE room = ?")
+        .bind(room.as_bytes().as_slice())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// All invitations that were turned away, oldest first.
+pub(crate) async fn turned_away(db: &mut SqliteConnection) -> Result<Vec<RequestRow>, VaultError> {
+    let rows = sqlx::query(
+        "SELECT * FROM requests WHERE standing = 'blocked' AND delivery IS NOT NULL ORDER BY received, room",
+    )
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Who asked is no longer blocked: what was turned away is open again.
+pub(crate) async fn reopen(db: &mut SqliteConnection, account: &AccountId) -> Result<(), VaultError> {
+    sqlx::query(
+        "UPDATE requests SET standing = 'asking' WHERE account = ? AND standing = 'blocked' AND delivery IS NOT NULL",
+    )
+    .bind(account.as_bytes().as_slice())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Keeps only the mark that nothing of the room is ever wanted.
 pub(crate) async fn block(db: &mut SqliteConnection, room: &RoomId) -> Result<(), VaultError> {
     sqlx::query("UPDATE requests SET standing = 'blocked', delivery = NULL, reason = NULL WHERE room = ?")
         .bind(room.as_bytes().as_slice())
