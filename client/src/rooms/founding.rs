@@ -3,6 +3,8 @@
 //! Each step is durable before the next one begins, and each may be asked for again: the claim keeps its nonce, the room
 //! its id, the commit its bytes. So a crash anywhere goes on where it stopped, and makes nothing twice.
 
+use std::collections::BTreeSet;
+
 use posthouse_crypto::room::inspect_key_package;
 use posthouse_crypto::room::member::{LeafIdentity, Room};
 use posthouse_crypto::{Account, KnownAccount, Verified, lineage};
@@ -90,7 +92,14 @@ pub(crate) async fn provide(context: &Context, alias: &Alias) -> Result<Founded,
         None => found(context, &peer, &hub).await?,
     };
     publish(context, &peer).await?;
-    let commit = invite(context, &room, &fit).await?;
+    let commit = match invite(context, &room, &fit).await {
+        // With these key packages it never works.
+        Err(error @ ClientError::Room { .. }) => {
+            foundings_reset(context, &peer).await?;
+            return Err(error);
+        }
+        invited => invited?,
+    };
     match upload(context, &commit).await {
         Ok(decided) => finish(context, &room, &decided).await.map(Founded::Ready),
         Err(error) if error.is_temporary() => Err(error),
@@ -203,9 +212,11 @@ pub(crate) struct Fit {
     invited: Invited,
 }
 
-/// Those that are really of active devices of the account. A relay could hand out its own.
+/// Those that are really of active devices of the account, one of each. A relay could hand out its own.
 pub(crate) fn fit_packages(packages: &[ClaimedKeyPackage], account: &Account) -> Vec<Fit> {
-    packages.iter().filter_map(|package| fit_package(package, account)).collect()
+    let mut devices = BTreeSet::new();
+    let fit = packages.iter().filter_map(|package| fit_package(package, account));
+    fit.filter(|fit| devices.insert(fit.invited.device)).collect()
 }
 
 fn fit_package(package: &ClaimedKeyPackage, account: &Account) -> Option<Fit> {
