@@ -85,6 +85,8 @@ async fn see_to(context: &Context, emitter: &Emitter, request: RequestRow) -> Re
                 }
             }
             Ok(false) => {
+                // What the account wrote elsewhere has waited for this room.
+                context.signals.want_work();
                 let detail = format!(
                     "somebody asked to talk as {}, but that alias is not theirs; the request was dropped",
                     request.alias
