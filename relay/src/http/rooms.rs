@@ -39,14 +39,14 @@ pub(super) async fn found(
 )]
 pub(super) async fn room(
     State(rooms): State<Rooms>,
-    _caller: Caller,
+    caller: Caller,
     Part(room): Part<RoomId>,
 ) -> ApiResult<Json<RoomResponse>> {
-    let info = rooms.room(room).await.map_err(store_failed("looking up a room"))?;
+    let info = rooms.room_for(*caller, room).await.map_err(store_failed("looking up a room"))?;
     info.map(|info| Json(seen(info))).ok_or_else(|| {
         ApiError::new(
             Refusal::UnknownRoom,
-            "this relay takes no part in such a room; check its id, or found it",
+            "this device is in no such room; check its id, or found it",
         )
     })
 }
