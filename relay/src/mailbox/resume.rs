@@ -6,6 +6,10 @@
 use posthouse_spec::client::socket::Hello;
 use posthouse_spec::{Incarnation, MailboxSeq, Number};
 
+/// Positions that a vault may be ahead of its relay, which was then restored from a copy. Whoever claims more makes them
+/// up, and would bring the mailbox to the end of its numbers.
+const MAX_AHEAD: u64 = 1 << 32;
+
 /// What a relay remembers of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceState {
@@ -15,6 +19,8 @@ pub struct DeviceState {
     pub accepted: Number,
     /// The last position that was acknowledged.
     pub acked: MailboxSeq,
+    /// The last position that was given out.
+    pub given: MailboxSeq,
 }
 
 /// What a hello means.
@@ -47,6 +53,12 @@ pub fn resume(known: &DeviceState, hello: &Hello) -> Resume {
             hello.last_number, known.accepted
         ));
     }
+    if hello.acked.0.saturating_sub(known.given.0) > MAX_AHEAD {
+        return Resume::RolledBack(format!(
+            "the vault stands at mailbox position {}, and this relay has given out {}, so it is of another relay: {what_to_do}",
+            hello.acked, known.given
+        ));
+    }
     Resume::Continue
 }
 
@@ -60,6 +72,7 @@ mod tests {
             incarnation: Some(Incarnation::new([1; 16])),
             accepted: Number(5),
             acked: MailboxSeq(7),
+            given: MailboxSeq(8),
         };
         let hello = |incarnation: u8, acked, last| Hello {
             version: 1,
@@ -69,6 +82,9 @@ mod tests {
         };
         assert_eq!(resume(&known, &hello(1, 7, 5)), Resume::Continue);
         assert_eq!(resume(&known, &hello(1, 9, 8)), Resume::Continue);
+        // The relay was restored from a copy; but no copy is that old.
+        assert_eq!(resume(&known, &hello(1, 8 + MAX_AHEAD, 8)), Resume::Continue);
+        assert!(matches!(resume(&known, &hello(1, 9 + MAX_AHEAD, 8)), Resume::RolledBack(_)));
         assert!(matches!(resume(&known, &hello(2, 7, 5)), Resume::RolledBack(_)));
         assert!(matches!(resume(&known, &hello(1, 6, 5)), Resume::RolledBack(_)));
         assert!(matches!(resume(&known, &hello(1, 7, 4)), Resume::RolledBack(_)));

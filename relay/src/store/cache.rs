@@ -36,7 +36,12 @@ pub(crate) struct DeviceEntry {
 impl DeviceEntry {
     /// What the rules of `mailbox` ask.
     pub(crate) fn state(&self) -> DeviceState {
-        DeviceState { incarnation: self.incarnation, accepted: self.window.accepted(), acked: self.acked }
+        DeviceState {
+            incarnation: self.incarnation,
+            accepted: self.window.accepted(),
+            acked: self.acked,
+            given: MailboxSeq(self.next.0 - 1),
+        }
     }
 
     /// An upper bound of what waits in any one room.

@@ -70,6 +70,17 @@ async fn a_relay_that_lost_positions_goes_on_behind_what_the_vault_holds() {
 }
 
 #[tokio::test]
+async fn a_vault_that_makes_positions_up_brings_nobodys_messages_to_a_halt() {
+    let world = World::with_room().await;
+    let told = world.store.hello(world.anna.who, &hello(1, i64::MAX as u64 - 1, 0)).await.unwrap();
+    assert!(matches!(told, HelloOutcome::RolledBack(_)), "{told:?}");
+    for n in 1..=3 {
+        assert_eq!(world.submit(&world.alice, n, b"x").await, SubmitOutcome::Accepted);
+    }
+    assert_eq!(world.mailbox(&world.anna).await.len(), 3);
+}
+
+#[tokio::test]
 async fn an_unknown_device_has_no_mailbox() {
     let world = World::new().await;
     let nobody = MailboxKey { account: world.alice.who.account, device: device(9) };
