@@ -34,10 +34,15 @@ impl Rooms {
         })
     }
 
-    /// The decisions of a room from an epoch on.
+    /// The decisions of a room from an epoch on; for a relay that has left, up to the one by which it did.
     async fn decisions(&self, from: &Domain, fetch: &FetchDecisions) -> Result<Decisions, RoomRefused> {
         let row = self.shared(from, fetch.room, fetch.from).await?;
-        let all = self.inner.store.decisions(fetch.room, fetch.from, MAX_DECISIONS).await?;
+        let store = &self.inner.store;
+        let all = if store.roster(fetch.room, row.epoch).await?.has_relay(from) {
+            store.decisions(fetch.room, fetch.from, MAX_DECISIONS).await?
+        } else {
+            store.decisions_shared(from, fetch.room, fetch.from, MAX_DECISIONS).await?
+        };
         let mut bytes = 0;
         let fits = |decided: &Decided| {
             bytes += decided.commit.len();

@@ -1,7 +1,7 @@
 //! The log of a room's commits, and the snapshots of its public tree from which the log is replayed.
 
 use posthouse_spec::room::Decided;
-use posthouse_spec::{Cbor, CommitHash, Epoch, Millis, RoomId};
+use posthouse_spec::{Cbor, CommitHash, Domain, Epoch, Millis, RoomId};
 
 use super::columns::{Columns, sql};
 use super::cursors::LanePlace;
@@ -9,6 +9,9 @@ use super::error::StoreError;
 use super::handle::Store;
 use super::rooms::RoomState;
 use super::tx::Tx;
+
+/// Contradicting decisions that are kept of one room. The first convicts its hub; a hub could sign them without end.
+const MAX_EVIDENCE: i64 = 8;
 
 /// A room's public tree at an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,25 @@ impl Store {
         Ok(decisions)
     }
 
+    /// As [`Store::decisions`], as far as another relay may see them: while it was in the room, and to the end of the
+    /// epoch in which it left.
+    pub(crate) async fn decisions_shared(
+        &self,
+        with: &Domain,
+        room: RoomId,
+        from: Epoch,
+        limit: usize,
+    ) -> Result<Vec<Decided>, StoreError> {
+        let mut decisions = self.decisions(room, from, limit).await?;
+        for (seen, epoch) in (from.0..).take(decisions.len()).enumerate() {
+            if !self.roster(room, Epoch(epoch)).await?.has_relay(with) {
+                decisions.truncate(seen);
+                break;
+            }
+        }
+        Ok(decisions)
+    }
+
     /// The group info of a room's epoch, if a device has left one.
     pub(crate) async fn group_info(&self, room: RoomId, epoch: Epoch) -> Result<Option<Vec<u8>>, StoreError> {
         let row = sqlx::query("SELECT group_info FROM group_infos WHERE room = ? AND epoch = ?")
@@ -98,14 +120,15 @@ impl Store {
             Box::pin(async move {
                 tx.pass(now, place.as_ref()).await?;
                 sqlx::query(
-                    "INSERT INTO evidence (room, epoch, commit_hash, created, decided) VALUES (?,?,?,?,?) \
-                     ON CONFLICT DO NOTHING",
+                    "INSERT INTO evidence (room, epoch, commit_hash, created, decided) SELECT ?1, ?2, ?3, ?4, ?5 \
+                     WHERE (SELECT count(*) FROM evidence WHERE room = ?1) < ?6 ON CONFLICT DO NOTHING",
                 )
                 .bind(room.as_bytes().as_slice())
                 .bind(sql(epoch.0))
                 .bind(commit.as_bytes().as_slice())
                 .bind(sql(now.0))
                 .bind(decided.to_cbor())
+                .bind(MAX_EVIDENCE)
                 .execute(&mut tx.conn)
                 .await
                 .map_err(StoreError::sql("keep evidence"))?;

@@ -1,6 +1,7 @@
 //! What the store promises, told against real files.
 
 mod accounts;
+mod commits;
 mod expiry;
 mod inbound;
 mod invitations;
