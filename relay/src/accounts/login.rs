@@ -17,8 +17,7 @@ use super::service::{Accounts, by_address, store_failed};
 use crate::error::{ApiError, ApiResult};
 use crate::mailbox::MailboxKey;
 
-/// A session that was just opened.
-#[derive(Debug)]
+/// A session that was just opened. It is not shown: its token is a secret.
 pub struct NewSession {
     /// The bearer token; only its hash is kept.
     pub token: Zeroizing<String>,
