@@ -36,7 +36,10 @@ pub async fn serve(socket: WebSocket, session: Session, context: Context, place:
     let end = match greet(&mut sink, &mut stream, session, context).await {
         Ok(shared) => {
             let (answers, waiting) = mpsc::channel(ANSWERS);
+            let stop = &shared.context.sessions.0.stop;
             tokio::select! {
+                // Heard here, because both loops may wait for a client that reads nothing.
+                () = stop.cancelled() => End::shutting_down(),
                 end = reader::run(&shared, &mut stream, answers) => end,
                 end = writer::run(&shared, &mut sink, waiting) => end,
             }

@@ -37,7 +37,6 @@ pub(super) async fn run(shared: &Shared, stream: &mut Stream, answers: mpsc::Sen
     loop {
         let room = submits.len() < SUBMIT_WINDOW as usize;
         tokio::select! {
-            () = shared.context.sessions.0.stop.cancelled() => return End::shutting_down(),
             () = shared.entered.superseded.cancelled() => {
                 return End::Said(Refusal::Superseded, "another connection of this device took over".into());
             }
