@@ -88,9 +88,14 @@ impl Server {
         &self.ready
     }
 
-    /// Returns when the relay cannot go on by itself: the API has stopped.
+    /// Returns when the relay cannot go on by itself: the API has stopped, or another node has its store.
     pub async fn join(&self) {
-        self.failed.cancelled().await;
+        tokio::select! {
+            () = self.failed.cancelled() => {}
+            () = self.store.lost() => {
+                tracing::error!("another node has taken over this relay's store: this node stops");
+            }
+        }
     }
 
     /// Ends the relay: nobody is let in any more, sockets hear goodbye, what was taken is written, every task ends.

@@ -9,6 +9,7 @@ use posthouse_spec::Domain;
 use sqlx::SqlitePool;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::columns::Columns;
 use super::error::StoreError;
@@ -31,6 +32,7 @@ struct Inner {
     folder: PathBuf,
     lock: File,
     writer: Mutex<Option<JoinHandle<()>>>,
+    lost: CancellationToken,
 }
 
 impl Store {
@@ -64,7 +66,8 @@ impl Store {
             pending: Default::default(),
             woken: Default::default(),
         };
-        let writer = Writer { tx, fence: opened.fence, wakes, commands: queue };
+        let lost = CancellationToken::new();
+        let writer = Writer { tx, fence: opened.fence, wakes, commands: queue, lost: lost.clone() };
         let writer = Mutex::new(Some(tokio::spawn(writer.run())));
         let inner = Inner {
             commands,
@@ -73,6 +76,7 @@ impl Store {
             folder: folder.to_owned(),
             lock: opened.lock,
             writer,
+            lost,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -103,6 +107,11 @@ impl Store {
             .map_err(StoreError::sql("look whether it answers"))?;
         row.number(0)?;
         self.write(|_| Box::pin(async { Ok(()) })).await
+    }
+
+    /// Returns when another node has taken the store over: from then on this one can write nothing.
+    pub async fn lost(&self) {
+        self.inner.lost.cancelled().await;
     }
 
     /// Writes the log back into the database and empties it, so that what was deleted is gone from the disk too.

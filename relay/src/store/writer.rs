@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::error::StoreError;
 use super::pending::Woken;
@@ -88,6 +89,8 @@ pub(crate) struct Writer {
     pub(crate) fence: i64,
     pub(crate) wakes: Wakes,
     pub(crate) commands: mpsc::Receiver<Command>,
+    /// Cancelled when another node has taken the store over.
+    pub(crate) lost: CancellationToken,
 }
 
 impl Writer {
@@ -137,6 +140,9 @@ impl Writer {
         if let Err(error) = &outcome {
             self.tx.roll_back().await;
             tracing::error!(%error, jobs = batch.len(), "a transaction failed; nothing of it is kept");
+            if matches!(error, StoreError::Fenced { .. }) {
+                self.lost.cancel();
+            }
         }
         let woken = std::mem::take(&mut self.tx.woken);
         for job in batch.drain(..) {

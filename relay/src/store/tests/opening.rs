@@ -56,6 +56,8 @@ async fn a_node_that_lost_the_store_writes_nothing_more() {
     raw(world.folder.path(), "UPDATE owner SET fence = fence + 1").await;
     let late = world.store.submit(NOW, world.alice.who, submit(Epoch(0), 2, b"two")).await;
     assert!(matches!(late, Err(StoreError::Fenced { .. })));
+    // The server waits for this, and ends.
+    world.store.lost().await;
     assert_eq!(world.mailbox(&world.anna).await.len(), 1);
 }
 
