@@ -51,7 +51,14 @@ impl From<DecisionFault> for FollowFault {
 
 impl From<LoadError> for FollowFault {
     fn from(error: LoadError) -> Self {
-        Self::Later(error.to_string())
+        match error {
+            // It will not get better by itself, and must not hold up the other rooms of the hub's lane.
+            LoadError::Room(error) => {
+                tracing::error!(%error, "a room's tree cannot be restored; the room stands still here");
+                Self::Invalid(error.to_string())
+            }
+            error => Self::Later(error.to_string()),
+        }
     }
 }
 
