@@ -2,17 +2,26 @@
 
 use posthouse_crypto::SigningKey;
 use posthouse_crypto::room::member::{Keys, LeafIdentity, Room, key_package};
-use posthouse_spec::cbor::{Cbor as _, Octets};
+use posthouse_spec::cbor::{Cbor as _, List, Octets};
 use posthouse_spec::content::MimiContent;
-use posthouse_spec::room::{CommitClaim, CommitUpload, Suite};
+use posthouse_spec::room::{CommitClaim, CommitUpload, Suite, WelcomeBundle};
 use posthouse_spec::{AccountId, Number, RoomId};
 
 use super::world::{Person, World};
 use crate::clock;
 use crate::model::{Conversation, Direction, Message, Page};
-use crate::rooms::founding::leaf_identity;
+use crate::rooms::founding::{self, leaf_identity};
 use crate::vault::foundings::PendingCommit;
 use crate::vault::outbox::Outgoing;
+
+/// A key package of a device that nobody has, in somebody's name.
+fn forged(keys: &mut Keys, of: &Person) -> Vec<u8> {
+    let device = SigningKey::generate(&mut rand::rng());
+    let named = LeafIdentity { device: &device, ..leaf_identity(&of.context().owner) };
+    key_package(keys, &named, Suite::PostQuantum, false, &mut rand::rng(), clock::now())
+        .expect("a key package")
+        .bytes
+}
 
 /// A device that says it is of `of`, in a room into which `by` brings it.
 struct Ghost {
@@ -23,15 +32,11 @@ struct Ghost {
 
 impl Ghost {
     async fn enters(id: &RoomId, by: &Person, of: &Person) -> Self {
-        let device = SigningKey::generate(&mut rand::rng());
         let mut keys = Keys::load(std::iter::empty());
-        let named = LeafIdentity { device: &device, ..leaf_identity(&of.context().owner) };
-        let package =
-            key_package(&mut keys, &named, Suite::PostQuantum, false, &mut rand::rng(), clock::now())
-                .expect("a key package");
+        let package = forged(&mut keys, of);
         let mut tx = by.context().vault.begin().await.expect("a transaction");
         let (room, by_keys) = tx.room(id).expect("the room");
-        let proposed = room.invite(by_keys, &[package.bytes]).expect("a commit");
+        let proposed = room.invite(by_keys, &[package]).expect("a commit");
         let claim = CommitClaim { room: *id, epoch: proposed.epoch, commit: proposed.hash };
         let upload = CommitUpload {
             claim: by.context().owner.device.sign(&claim),
@@ -77,5 +82,41 @@ async fn nobody_speaks_in_the_name_of_another() {
         assert_eq!(lines.len(), 1, "it is not dropped silently");
         assert_eq!((lines[0].text.as_deref(), lines[0].direction), (None, Direction::In));
         assert!(lines[0].reason.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_room_with_a_forged_device_is_not_joined() {
+    for in_own_name in [false, true] {
+        let world = World::new();
+        let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+        alice.knows(&bob).await;
+        let peer = bob.context().owner.account.id();
+        let id = founding::found(alice.context(), &peer, &world.manifest).await.expect("a room");
+        let named = if in_own_name { &bob } else { &alice };
+        let ghost = forged(&mut Keys::load(std::iter::empty()), named);
+        let package = bob.claimed().await.key_package.to_vec();
+        let mut tx = alice.context().vault.begin().await.expect("a transaction");
+        let (room, keys) = tx.room(&id).expect("the room");
+        let proposed = room.invite(keys, &[package, ghost]).expect("a commit");
+        drop(tx);
+        let claim = CommitClaim { room: id, epoch: proposed.epoch, commit: proposed.hash };
+        let bundle = WelcomeBundle {
+            welcome: Octets::new(proposed.welcome.expect("an invitation")).expect("within the limit"),
+            group_info: Octets::new(proposed.group_info).expect("within the limit"),
+            invited: List::default(),
+        };
+        let upload = CommitUpload {
+            claim: alice.context().owner.device.sign(&claim),
+            commit: Octets::new(proposed.commit).expect("within the limit"),
+            welcome: Some(bundle),
+        };
+        let commit = PendingCommit { room: id, epoch: proposed.epoch, hash: proposed.hash, upload };
+        let decided = world.decide(&commit);
+        bob.knows(&alice).await;
+        bob.gets(&[world.welcome(&alice, &bob, commit, decided)]).await;
+        bob.finds_out(&id).await;
+        bob.client.accept(alice.alias()).await.expect("noted");
+        assert!(bob.client.rooms().await.expect("rooms").is_empty(), "in Bob's own name: {in_own_name}");
     }
 }

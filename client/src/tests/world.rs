@@ -40,7 +40,7 @@ const EVENTS: usize = 4096;
 /// The hub and its keys.
 pub(crate) struct World {
     ordering: SigningKey,
-    manifest: Verified<Manifest>,
+    pub(crate) manifest: Verified<Manifest>,
 }
 
 /// Somebody with a vault.
@@ -157,7 +157,14 @@ impl World {
         Delivery::Decided(DecidedDelivery { room, decided, relays })
     }
 
-    fn welcome(&self, by: &Person, with: &Person, commit: PendingCommit, decided: Decided) -> Delivery {
+    /// An invitation as a mailbox has it.
+    pub(crate) fn welcome(
+        &self,
+        by: &Person,
+        with: &Person,
+        commit: PendingCommit,
+        decided: Decided,
+    ) -> Delivery {
         let (inviter, invited) = (&by.context().owner, &with.context().owner);
         let claim: Signed<KeyClaim> = inviter.device.sign(&KeyClaim {
             claimant: inviter.account.id(),
@@ -218,7 +225,7 @@ impl Person {
     }
 
     /// A key package of this device, as a relay hands it out.
-    async fn claimed(&self) -> ClaimedKeyPackage {
+    pub(crate) async fn claimed(&self) -> ClaimedKeyPackage {
         let context = self.context();
         let mut tx = context.vault.begin().await.expect("a transaction");
         let identity = leaf_identity(&context.owner);
