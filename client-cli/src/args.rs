@@ -22,6 +22,12 @@ pub(crate) struct Cli {
 
 /// Shown at the end of the help.
 const EXIT_CODES: &str = "\
+Examples:
+  posthouse register alice@a.example
+  posthouse send bob@b.example 'Dear Bob'
+  posthouse listen
+  posthouse --profile work --json history bob@b.example
+
 Exit codes: 0 done (`send`: accepted, or queued for later), 1 other trouble, 2 usage, 3 network, \
 4 refused, 5 vault (locked, wrong passphrase, damaged), 6 not found, 130 interrupted.
 The vault's passphrase is read from POSTHOUSE_PASSPHRASE, or asked for.";
@@ -96,6 +102,9 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  posthouse register alice@a.example --invite TOKEN\n  posthouse register alice@a.localhost --relay http://127.0.0.1:6480"
+)]
 pub(crate) struct RegisterArgs {
     /// The alias, such as alice@a.example.
     pub(crate) alias: Alias,
@@ -108,6 +117,9 @@ pub(crate) struct RegisterArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  posthouse send bob@b.example 'Dear Bob'\n  tail -f log | posthouse send bob@b.example - --lines"
+)]
 pub(crate) struct SendArgs {
     /// To whom, such as bob@b.example.
     pub(crate) to: Alias,
@@ -126,6 +138,9 @@ pub(crate) struct ReadArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse --json history bob@b.example --before 120 --limit 20"
+)]
 pub(crate) struct HistoryArgs {
     /// With whom, or the id of a room.
     pub(crate) with: String,
@@ -146,6 +161,7 @@ pub(crate) struct PersonArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  posthouse export letters.jsonl\n  posthouse export | wc -l")]
 pub(crate) struct ExportArgs {
     /// The file to write; it must not exist yet [default: standard output].
     pub(crate) file: Option<PathBuf>,
