@@ -12,7 +12,7 @@ const MAX_TIMEOUT: u64 = 3600;
 
 /// Sealed messages between people of many relays.
 #[derive(Debug, Parser)]
-#[command(name = "posthouse", version, about, after_help = EXIT_CODES)]
+#[command(name = "posthouse", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -124,6 +124,7 @@ pub(crate) struct SendArgs {
     /// To whom, such as bob@b.example.
     pub(crate) to: Alias,
     /// The text, or - to read it from standard input.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
     /// With -: every line of standard input is a message of its own.
     #[arg(long)]
@@ -184,5 +185,14 @@ mod tests {
             Cli::try_parse_from(["posthouse", "inbox", "--json", "--offline", "--timeout", "3"]).unwrap();
         assert!(cli.global.json);
         assert_eq!(cli.global.timeout(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_text_may_begin_with_a_hyphen() {
+        for words in [["-hello", "--lines"], ["--lines", "-hello"]] {
+            let typed = ["posthouse", "send", "bob@b.example"].into_iter().chain(words);
+            let Command::Send(args) = Cli::try_parse_from(typed).unwrap().command else { panic!() };
+            assert_eq!((args.text.as_str(), args.lines), ("-hello", true));
+        }
     }
 }

@@ -72,6 +72,7 @@ impl From<ClientError> for Failure {
         let exit = match &error {
             ClientError::UnknownConversation(_)
             | ClientError::UnknownMessage(_)
+            | ClientError::UnknownPerson(_)
             | ClientError::NoRequest(_) => Exit::NotFound,
             ClientError::Refused { reason, .. } => exit_of_refusal(*reason),
             other => match other.category() {

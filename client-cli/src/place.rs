@@ -119,7 +119,11 @@ async fn run_there(
             Some(Reply::Export(text)) => show(Item::Export(text), output)?,
             Some(Reply::Done) => return Ok(()),
             Some(Reply::Failed(failure)) => return Err(failure),
-            None => return Err(gone(std::io::ErrorKind::UnexpectedEof.into())),
+            None => {
+                let message =
+                    "the running `listen` ended before it was done with this: run the command again";
+                return Err(Failure::new(Exit::Other, "listener-gone", message));
+            }
         }
     }
 }

@@ -234,12 +234,13 @@ fn clean(text: &str) -> String {
 
 /// Text of others; its lines stay lines, and are set in so that none looks like a message of its own.
 fn indented(text: &str) -> String {
-    text.split('\n').map(|line| clean(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n    ")
+    text.lines().map(|line| clean(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n    ")
 }
 
-/// Characters that a terminal obeys, and those that turn the direction of writing around.
+/// Characters that a terminal obeys, those that end a line unseen, and those that turn the direction of writing around.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A time in UTC.
@@ -272,7 +273,8 @@ mod tests {
     #[test]
     fn nobody_plays_with_the_terminal() {
         assert_eq!(clean("\x1b[2Jhello\r"), "\u{fffd}[2Jhello\u{fffd}");
-        assert_eq!(indented("one\n\x1b[1mtwo"), "one\n    \u{fffd}[1mtwo");
+        assert_eq!(clean("\u{9b}1m\u{202e}\u{2028}\u{61c}"), "\u{fffd}1m\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(indented("one\r\n\x1b[1mtwo"), "one\n    \u{fffd}[1mtwo");
     }
 
     #[test]

@@ -126,6 +126,9 @@ async fn send(
         (false, "-") => Some(input::whole(&mut stdin).await?),
         (false, text) => Some(text.to_owned()),
     };
+    if one.as_deref().is_some_and(|text| text.trim().is_empty()) {
+        return Err(Failure::usage("empty-text", "there is nothing to send: write a text, or - to read one"));
+    }
     let mut place = Place::find(profile, global).await?;
     let send = |texts| order(Request::Send { to: args.to.clone(), texts }, global, false);
     let done = match one {
