@@ -3,7 +3,7 @@
 //! What could not go out stays in the vault as an intent, is told as `queued`, and goes out with the next command that
 //! connects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use posthouse_client::{Category, Event, Message, Until};
 use posthouse_spec::Alias;
@@ -22,7 +22,15 @@ pub(crate) async fn execute(
     pace: Pace,
     lines: &Lines,
 ) -> Result<(), Failure> {
-    let mut post = Post { desk, to, lines, waiting: BTreeSet::new(), codes: HashMap::new(), lost: None };
+    let mut post = Post {
+        desk,
+        to,
+        lines,
+        waiting: BTreeSet::new(),
+        codes: HashMap::new(),
+        told: HashSet::new(),
+        lost: None,
+    };
     // Before anything is stored, so that no event about it is missed.
     let live = desk.is_live().map(|live| (live, live.events()));
     let stored = post.store(texts).await;
@@ -55,6 +63,8 @@ struct Post<'a> {
     waiting: BTreeSet<u64>,
     /// Why messages failed, by their stable names.
     codes: HashMap<u64, String>,
+    /// Warnings that need not be said again.
+    told: HashSet<String>,
     /// The first failure of a message.
     lost: Option<Failure>,
 }
@@ -144,7 +154,10 @@ impl Post<'_> {
                 self.codes.insert(local, code);
                 self.look_up_one(local).await
             }
-            Event::Notice(notice) => self.lines.warn(&notice.code, notice.detail).await,
+            Event::Notice(notice) => match self.told.insert(notice.detail.clone()) {
+                true => self.lines.warn(&notice.code, notice.detail).await,
+                false => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -180,10 +193,10 @@ impl Post<'_> {
             Some(Obstacle { code, reason, fatal: true }) => {
                 self.lost = Some(Failure::undelivered(&code, reason));
             }
-            Some(Obstacle { code, reason, .. }) => self.lines.warn(&code, waits(&reason)).await?,
+            Some(Obstacle { code, reason, .. }) => self.lines.warn(&code, self.waits(&reason)).await?,
             None => {
                 if let Some(reason) = known {
-                    self.lines.warn("waiting", waits(&reason)).await?;
+                    self.lines.warn("waiting", self.waits(&reason)).await?;
                 }
             }
         }
@@ -205,8 +218,9 @@ impl Post<'_> {
         let to = self.to.clone();
         self.lines.line(Line::Sent(SentLine { local, to, state, id: message.id, code, reason })).await
     }
-}
 
-fn waits(reason: &str) -> String {
-    format!("not sent yet: {reason}. It goes out with the next command that connects")
+    fn waits(&self, reason: &str) -> String {
+        let why = if self.told.contains(reason) { String::new() } else { format!(": {reason}") };
+        format!("not sent yet{why}. It goes out with the next command that connects")
+    }
 }
