@@ -74,7 +74,7 @@ pub enum BindError {
     },
     /// The system would not let the node listen.
     #[error(
-        "cannot listen for peers on {address}: {why}; choose another address, or stop the program that has it"
+        "cannot listen for other relays on {address} ({why}): if another program has that port, stop it, or choose another address with --peer-listen"
     )]
     Listen {
         /// The address.

@@ -35,7 +35,9 @@ pub enum DiscoveryError {
         why: &'static str,
     },
     /// The name leads to addresses that strangers' names may not lead to.
-    #[error("{host} leads to {address}, which is not public; set `allow_private` if this network is meant")]
+    #[error(
+        "{host} leads to {address}, which is not public; set `peers.private_addresses` if this network is meant"
+    )]
     NotPublic {
         /// The name.
         host: String,
@@ -187,10 +189,10 @@ async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
         // Plain HTTP needs no roots, and a machine without any must still be able to use it.
         builder = builder.tls_certs_only([]);
     }
-    let client = builder.build().map_err(|e| http(chain(&e)))?;
+    let client = builder.build().map_err(|e| http(root_cause(&e)))?;
     let failed = |error: reqwest::Error| match has_no_remedy(&error) {
-        true => http(chain(&error)),
-        false => DiscoveryError::Unanswered { url: text.clone(), why: chain(&error) },
+        true => http(root_cause(&error)),
+        false => DiscoveryError::Unanswered { url: text.clone(), why: root_cause(&error) },
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
     if response.status().is_server_error() {
@@ -226,15 +228,12 @@ fn has_no_remedy(error: &reqwest::Error) -> bool {
     false
 }
 
-/// An error with its causes: reqwest's own text alone says too little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
+/// The innermost error says what happened; the ones around it only where, which our own text says already.
+fn root_cause(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(inner) = error.source() {
+        error = inner;
     }
-    text
+    error.to_string()
 }
 
 /// A resolver that gives only addresses that may be asked, so that what was checked is what is connected to.

@@ -65,7 +65,7 @@ impl Dialable {
 async fn resolved(host: Host, trusted: bool) -> Result<Vec<IpAddr>, String> {
     match host {
         Host::Ip(ip) if trusted || is_public(ip) => Ok(vec![ip]),
-        Host::Ip(_) => Err("not public; set `allow_private` if this network is meant".into()),
+        Host::Ip(_) => Err("not public; set `peers.private_addresses` if this network is meant".into()),
         Host::Name(name) => {
             let found = resolve(&name, 0, trusted).await.map_err(|e| e.to_string())?;
             Ok(found.into_iter().map(|address| address.ip()).take(MAX_PER_NAME).collect())
