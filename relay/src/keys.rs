@@ -16,6 +16,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The file in the data folder.
 pub const KEYS_FILE: &str = "keys.toml";
+/// The folder in the data folder of what the root key signs; [`crate::manifest`] fills it.
+pub const MANIFESTS: &str = "manifests";
 /// The version of the file's form.
 const FORMAT: u32 = 1;
 
@@ -60,6 +62,11 @@ pub enum KeysError {
         /// Its version.
         found: u32,
     },
+    /// The folder has been a relay's, and its keys are gone.
+    #[error(
+        "{0} is missing, and the data folder has been a relay's before; restore it from a backup: without it the relay cannot prove who it is"
+    )]
+    Missing(PathBuf),
     /// The file is not what was written.
     #[error(
         "{path} is damaged ({why}); restore it from a backup: without it the relay cannot prove who it is"
@@ -120,6 +127,10 @@ impl Keys {
         let path = data.join(KEYS_FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => Zeroizing::new(text),
+            // Keys come before everything that they sign.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && data.join(MANIFESTS).exists() => {
+                return Err(KeysError::Missing(path));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(KeysError::Io { doing: "reading", path, error }),
         };
@@ -218,6 +229,14 @@ mod tests {
         assert_eq!(first.node.public(), again.node.public());
         let mode = fs::metadata(data.join(KEYS_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn lost_keys_are_not_replaced_by_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(MANIFESTS)).unwrap();
+        assert!(matches!(Keys::open(folder.path(), &mut rand::rng()), Err(KeysError::Missing(_))));
+        assert!(!folder.path().join(KEYS_FILE).exists());
     }
 
     #[test]

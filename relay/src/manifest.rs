@@ -13,10 +13,8 @@ use posthouse_spec::cbor::{List, Malformed, Text};
 use posthouse_spec::manifest::{Manifest, Node};
 use posthouse_spec::{Domain, ManifestSeq, Millis, Signed};
 
-use crate::keys::{Keys, write_new};
+use crate::keys::{Keys, MANIFESTS, write_new};
 
-/// The folder of the chain, in the data folder.
-const FOLDER: &str = "manifests";
 /// How long a node key is good, milliseconds: ten years. The operator replaces it by a new manifest before.
 const NODE_VALIDITY_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 /// How far back a node key is good, milliseconds: a day, for clocks that are behind.
@@ -84,7 +82,7 @@ pub enum ManifestError {
 /// # Errors
 /// The chain cannot be read or does not hold.
 pub fn newest(data: &Path, domain: &Domain) -> Result<Option<Verified<Manifest>>, ManifestError> {
-    let folder = data.join(FOLDER);
+    let folder = data.join(MANIFESTS);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -135,13 +133,13 @@ pub fn current(
     let checked = follow(&announcement.domain, last.as_ref().map(Verified::signed), &signed)
         .map_err(|fault| ManifestError::Fault { path: path.clone(), fault })?;
     let write = |error| ManifestError::Io { doing: "writing", path: path.clone(), error };
-    std::fs::create_dir_all(data.join(FOLDER)).map_err(write)?;
+    std::fs::create_dir_all(data.join(MANIFESTS)).map_err(write)?;
     write_new(&path, signed.as_bytes()).map_err(write)?;
     Ok(checked)
 }
 
 fn file(data: &Path, seq: ManifestSeq) -> PathBuf {
-    data.join(FOLDER).join(format!("{:08}.cose", seq.0))
+    data.join(MANIFESTS).join(format!("{:08}.cose", seq.0))
 }
 
 /// Whether the manifest says just this, and goes on being good for a while.

@@ -8,6 +8,7 @@ use posthouse_spec::Millis;
 use rand::Rng as _;
 
 use crate::config::Settings;
+use crate::keys::Keys;
 use crate::store::Store;
 
 /// Length of a token, bytes before encoding.
@@ -22,6 +23,12 @@ pub(super) async fn invite(
     expires_days: u32,
     now: Millis,
 ) -> anyhow::Result<String> {
+    if Keys::read(&settings.data)?.is_none() {
+        anyhow::bail!(
+            "{} is no relay's data folder, and a token is good for one relay only; name its folder with --data, or its configuration with --config",
+            settings.data.display()
+        );
+    }
     let mut secret = [0; TOKEN];
     rand::rng().fill_bytes(&mut secret);
     let token = URL_SAFE_NO_PAD.encode(secret);

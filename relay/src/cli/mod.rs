@@ -18,7 +18,7 @@ pub use terminal::failed;
 
 /// A Posthouse relay: mailboxes and rooms of one domain, and its side towards other relays.
 #[derive(Debug, Parser)]
-#[command(name = "posthouse-relay", version, about, propagate_version = true)]
+#[command(name = "posthouse-relay", version, propagate_version = true)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

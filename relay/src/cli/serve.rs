@@ -8,18 +8,23 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::{now, say};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::server::Server;
 
 /// Serves until a signal ends it, or the API for clients stops by itself.
 pub(super) async fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    // They are read again at each look-up, so that a relay serves without them meanwhile.
+    let mut problems = Vec::new();
+    config::check::overrides(&settings, &mut problems);
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
     let server = Server::bind(settings, Arc::new(now)).await?;
     if let Some(path) = ready_file {
         server.ready().write(path).with_context(|| format!("writing the ready file {}", path.display()))?;
     }
-    tracing::info!(ready = %server.ready(), "serving");
     // A relay whose standard output is closed serves all the same.
     if let Err(error) = say(&server.ready().to_string()) {
         tracing::warn!(%error, "the ready line could not be written");

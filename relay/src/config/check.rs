@@ -57,7 +57,8 @@ fn tls(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) {
     }
 }
 
-fn overrides(settings: &Settings, problems: &mut Vec<Problem>) {
+/// Says what is wrong with the file that maps domains to URLs.
+pub fn overrides(settings: &Settings, problems: &mut Vec<Problem>) {
     let Some(path) = &settings.peers.overrides else { return };
     let form = "write lines such as \"b.example\" = \"https://10.0.0.7:6480\"";
     let mut wrong = |what: String, fix: &str| {

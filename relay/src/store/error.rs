@@ -71,24 +71,29 @@ pub enum StoreError {
         /// Why it failed.
         why: String,
     },
-    /// A stored value is not what was written.
-    #[error("the store is damaged: {0}; restore a backup")]
+    /// What is stored is not what was written.
+    #[error("the store is damaged: {0}; restore the data folder from a backup")]
     Damaged(String),
 }
 
+/// SQLite's primary result code for a damaged database.
+const SQLITE_CORRUPT: i32 = 11;
 /// SQLite's primary result code for a full disk.
 const SQLITE_FULL: i32 = 13;
+/// SQLite's primary result code for a file that is no database at all.
+const SQLITE_NOTADB: i32 = 26;
 
 impl StoreError {
     /// Turns an SQL error into ours, with what was being done.
     pub(crate) fn sql(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| {
-            let full = error
-                .as_database_error()
-                .and_then(|e| e.code())
-                .and_then(|code| code.parse::<i32>().ok())
-                .is_some_and(|code| code & 0xff == SQLITE_FULL);
-            if full { Self::Full } else { Self::Database { doing, why: error.to_string() } }
+            let code =
+                error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+            match code.map(|code| code & 0xff) {
+                Some(SQLITE_FULL) => Self::Full,
+                Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(format!("{error} (tried to {doing})")),
+                _ => Self::Database { doing, why: error.to_string() },
+            }
         }
     }
 
