@@ -7,6 +7,7 @@ use posthouse_crypto::identity::genesis;
 use posthouse_crypto::{Account, RecoveryCode, SealSecret, SigningKey, follow, verify};
 use posthouse_spec::account::{AliasBinding, AliasClaim, Chain, DeviceKeys};
 use posthouse_spec::cbor::List;
+use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::{Base64, RegisterRequest, RegisterResponse};
 use posthouse_spec::{Alias, Incarnation, Signed};
 
@@ -110,7 +111,15 @@ pub(crate) async fn confirm(
         claim: Base64::of(&owner.claim),
         invite: invite.map(str::to_owned),
     };
-    let answer: RegisterResponse = relay.ask_openly(&doing, "/v1/accounts", &request).await?;
+    let answer = relay.ask_openly(&doing, "/v1/accounts", &request).await;
+    if let Err(ClientError::Refused { reason: Refusal::AliasTaken, .. }) = &answer {
+        // The relay would know this registration again if it had ever taken it, so nothing is lost with it, and another
+        // alias can be chosen.
+        let mut tx = vault.begin().await?;
+        owner::forget(tx.db()?).await?;
+        tx.commit().await?;
+    }
+    let answer: RegisterResponse = answer?;
     let wrong = |why: String| relay.wrong(&doing, &format!("the binding of the alias: {why}"));
     let binding: Signed<AliasBinding> = answer.binding.read().map_err(|fault| wrong(fault.to_string()))?;
     let bound = verify(&binding, &manifest.ordering).map_err(|error| wrong(error.to_string()))?;

@@ -102,6 +102,8 @@ async fn an_alias_is_taken_once() -> Result<()> {
     let other = Person::at_home(&network, "alice@a.localhost", "an-impostor")?;
     let outcome = other.run(&["register", "alice@a.localhost", "--relay", other.relay_url()]).await?;
     fails_with(&outcome, 4, "alias-taken", &["alice"])?;
+    let chosen = other.run(&["register", "eve@a.localhost", "--relay", other.relay_url()]).await?;
+    ensure!(chosen.code == Some(0), "another name can be chosen: {chosen:?}");
     let again = alice.run(&["register", "alice@a.localhost", "--relay", alice.relay_url()]).await?;
     fails_with(&again, 2, "already-registered", &["--profile"])
 }

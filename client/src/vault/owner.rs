@@ -101,6 +101,12 @@ pub(crate) async fn confirm(
     Ok(())
 }
 
+/// The relay never took the registration, and never will.
+pub(crate) async fn forget(db: &mut SqliteConnection) -> Result<(), VaultError> {
+    sqlx::query("DELETE FROM owner WHERE registered IS NULL").execute(db).await?;
+    Ok(())
+}
+
 /// The relay is somewhere else.
 pub(crate) async fn set_relay_url(db: &mut SqliteConnection, url: &str) -> Result<(), VaultError> {
     sqlx::query("UPDATE owner SET relay_url = ?").bind(url).execute(db).await?;
