@@ -11,9 +11,12 @@ use super::error::StoreError;
 use super::handle::Store;
 use super::inbound::Placed;
 use super::tx::Tx;
+use crate::quota::{Backlog, Quota};
 
 /// Items taken back at once: a bound on memory, not on how many are released.
 const RELEASE_CHUNK: i64 = 256;
+/// Most that one origin may have put aside for all rooms together, which it may make up: items and bytes.
+const MAX_ASIDE_OF_ORIGIN: Quota = Quota { items: 65_536, bytes: 256 * 1024 * 1024 };
 
 impl Store {
     /// The rooms that are known here and have items waiting for a later epoch, at most `limit`.
@@ -62,6 +65,16 @@ impl Tx {
                 format!("{waiting} items of this room wait already for it to become known or to catch up");
             return Ok(Placed::Refused(ItemRefusal::UnknownRoom, why));
         }
+        let mut all = match self.caches.aside_of.get(origin) {
+            Some(all) => *all,
+            None => self.count_aside_of(origin).await?,
+        };
+        let size = bytes.len() as u64;
+        if !MAX_ASIDE_OF_ORIGIN.admits(all, size) {
+            self.caches.aside_of.insert(origin.clone(), all);
+            let why = format!("{} items of rooms that are not known here wait already", all.items);
+            return Ok(Placed::Refused(ItemRefusal::UnknownRoom, why));
+        }
         sqlx::query("INSERT INTO aside (room, origin, hub, needs, received, item) VALUES (?,?,?,?,?,?)")
             .bind(room.as_bytes().as_slice())
             .bind(origin.as_str())
@@ -73,7 +86,18 @@ impl Tx {
             .await
             .map_err(StoreError::sql("put an item aside"))?;
         self.caches.aside.insert(key, waiting + 1);
+        all.add(size);
+        self.caches.aside_of.insert(origin.clone(), all);
         Ok(Placed::Done)
+    }
+
+    async fn count_aside_of(&mut self, origin: &Domain) -> Result<Backlog, StoreError> {
+        let row = sqlx::query("SELECT count(*), coalesce(sum(length(item)), 0) FROM aside WHERE origin = ?")
+            .bind(origin.as_str())
+            .fetch_one(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("count what a relay has put aside"))?;
+        Ok(Backlog { items: row.number(0)?, bytes: row.number(1)? })
     }
 
     async fn count_aside(&mut self, origin: &Domain, room: RoomId) -> Result<u64, StoreError> {
@@ -116,6 +140,7 @@ impl Tx {
             items.sort_unstable_by_key(|(id, ..)| *id);
             for (_, origin, item) in items {
                 self.caches.aside.remove(&(origin.clone(), room));
+                self.caches.aside_of.remove(&origin);
                 self.release_one(now, &origin, item).await?;
             }
         }

@@ -110,6 +110,8 @@ pub(crate) struct Caches {
     pub(crate) cursors: HashMap<Incoming, LaneSeq>,
     /// How many items of an origin wait for a room.
     pub(crate) aside: HashMap<(Domain, RoomId), u64>,
+    /// What of an origin waits for all rooms together.
+    pub(crate) aside_of: HashMap<Domain, Backlog>,
 }
 
 impl Caches {
@@ -125,5 +127,6 @@ impl Caches {
         bound(&mut self.rooms);
         bound(&mut self.cursors);
         bound(&mut self.aside);
+        bound(&mut self.aside_of);
     }
 }

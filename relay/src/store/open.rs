@@ -24,7 +24,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 256;
 
 /// The schema's steps. New ones are put at the end; what stands here is never changed.
-const STEPS: [(i64, &str, &str); 1] = [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const STEPS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "refusals", include_str!("../../migrations/0002_refusals.sql")),
+];
 
 /// An open store.
 pub(crate) struct Opened {

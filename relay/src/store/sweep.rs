@@ -17,7 +17,8 @@ const CHUNK: i64 = 512;
 /// What ends at a time of its own.
 const ENDED: [&str; 2] = ["DELETE FROM sessions WHERE expires < ?", "DELETE FROM invites WHERE expires < ?"];
 /// What is kept for the retention and no longer. A room's log is kept as far back as its snapshot needs it.
-const KEPT: [&str; 3] = [
+const KEPT: [&str; 4] = [
+    "DELETE FROM refusals WHERE created < ?",
     "DELETE FROM claims WHERE created < ?",
     "DELETE FROM tickets WHERE created < ?",
     "DELETE FROM commits WHERE created < ? AND epoch < (SELECT s.epoch FROM snapshots s WHERE s.room = commits.room)",
@@ -170,6 +171,7 @@ impl Tx {
         if gone > 0 {
             tracing::warn!(items = gone, "items expired whose room never became known or never caught up");
             self.caches.aside.clear();
+            self.caches.aside_of.clear();
         }
         Ok(gone)
     }
