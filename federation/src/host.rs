@@ -87,10 +87,11 @@ pub trait Outbox: Send + Sync {
     async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError>;
 
     /// The items from `from` on, consecutive, at most `max_items` of at most `max_bytes` together; one item at least
-    /// if there is any, even when it alone is larger than `max_bytes`.
+    /// if there is any, even when it alone is larger than `max_bytes`. Nothing when the lane has begun another life.
     async fn items(
         &self,
         lane: &LaneId,
+        incarnation: Incarnation,
         from: LaneSeq,
         max_items: usize,
         max_bytes: usize,
@@ -136,12 +137,15 @@ pub enum ReceiveError {
 /// The durable inbox: one cursor for each (origin, class, incarnation), in the same transaction as the items.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// The position that is expected next; 1 for a lane that was never seen.
+    /// The position from which a lane goes on whose origin still has everything from `oldest` on; 1 for a lane that was
+    /// never seen. That may lie before the cursor, down to the first item whose refusal the origin may not have heard of:
+    /// [`receive`](Self::receive) gives the refusal again when the item comes again.
     async fn cursor(
         &self,
         origin: &Domain,
         class: LaneClass,
         incarnation: Incarnation,
+        oldest: LaneSeq,
     ) -> Result<LaneSeq, HostError>;
 
     /// The cursors of all live lanes from one relay, for `hello`.

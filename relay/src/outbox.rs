@@ -80,12 +80,14 @@ impl Outbox for RelayHost {
     async fn items(
         &self,
         lane: &LaneId,
+        incarnation: Incarnation,
         from: LaneSeq,
         max_items: usize,
         max_bytes: usize,
     ) -> Result<Vec<OutboundItem>, HostError> {
         let lane = lane.clone().into();
-        let items = self.store.lane_items(&lane, from, max_items, max_bytes).await.map_err(failed)?;
+        let items =
+            self.store.lane_items(&lane, incarnation, from, max_items, max_bytes).await.map_err(failed)?;
         Ok(items.into_iter().map(|item| OutboundItem { seq: item.seq, bytes: item.bytes }).collect())
     }
 
@@ -108,8 +110,10 @@ impl Inbox for RelayHost {
         origin: &Domain,
         class: LaneClass,
         incarnation: Incarnation,
+        oldest: LaneSeq,
     ) -> Result<LaneSeq, HostError> {
-        self.store.cursor(&Incoming { origin: origin.clone(), class, incarnation }).await.map_err(failed)
+        let lane = Incoming { origin: origin.clone(), class, incarnation };
+        self.store.resume_at(&lane, oldest).await.map_err(failed)
     }
 
     async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError> {

@@ -111,7 +111,7 @@ impl Deliveries {
     async fn run(&self, reader: &mut Reader, writer: &mut Writer, session: &Session) -> Result<(), End> {
         let open = self.opening(reader).await?;
         let turn = self.peers.peer(&session.domain).take_over_lane(open.class, &self.tasks.cancel);
-        let cursor = self.host.cursor(&session.domain, open.class, open.incarnation).await?;
+        let cursor = self.host.cursor(&session.domain, open.class, open.incarnation, open.oldest).await?;
         let mut receiver = Receiver::new(session.domain.clone(), self.own.domain.clone(), &open, cursor);
         tell(writer, &ReceiptFrame::Resume(receiver.resume())).await?;
         while let Some(frame) = next_frame(reader, writer, &mut receiver, &turn).await? {

@@ -46,6 +46,8 @@ enum End {
     Cancelled,
     /// The relay has a newer session, or none: go on there at once.
     SessionChanged,
+    /// The lane has begun another life: go on with that at once.
+    NewLife,
     /// The destination asked for a pause, milliseconds.
     Later(u64),
     /// Something went wrong; try again after a growing pause.
@@ -108,7 +110,7 @@ impl Work<'_> {
         let Some(session) = self.session().await else { return false };
         let again = match self.carry(&session, state).await {
             End::Idle | End::Cancelled => return false,
-            End::SessionChanged => return true,
+            End::SessionChanged | End::NewLife => return true,
             End::Later(ms) => self.worker.own.now().after(ms.min(MAX_DELAY_MS)),
             End::Failed(why) => {
                 tracing::warn!(lane = %self.lane, why, "the lane is interrupted");
@@ -255,8 +257,16 @@ impl Run<'_, '_> {
     async fn send_what_fits(&mut self, own: &Own) -> Result<(), End> {
         let outbox = &self.work.worker.outbox;
         let lane = self.work.lane;
+        let mut woken = true;
         while let Some(fetch) = self.sender.poll_fetch() {
-            let items = outbox.items(lane, fetch.from, fetch.max_items, fetch.max_bytes).await?;
+            let items =
+                outbox.items(lane, self.incarnation, fetch.from, fetch.max_items, fetch.max_bytes).await?;
+            // Woken for nothing: the items may belong to another life of the lane, which wants another stream.
+            if woken && items.is_empty() && outbox.lane(lane).await?.incarnation != self.incarnation {
+                self.close().await;
+                return Err(End::NewLife);
+            }
+            woken = false;
             let Some(envelope) = self.sender.handle_items(items, &own.key, own.now())? else { break };
             let bytes = envelope.as_bytes().clone();
             metrics::counter!("posthouse_envelopes_sent_total", "class" => lane.class.name()).increment(1);

@@ -137,6 +137,7 @@ impl Outbox for Memory {
     async fn items(
         &self,
         lane: &LaneId,
+        incarnation: Incarnation,
         from: LaneSeq,
         max_items: usize,
         max_bytes: usize,
@@ -144,6 +145,9 @@ impl Outbox for Memory {
         let mut state = self.state.lock().unwrap();
         let mut total = 0;
         let mut found = Vec::new();
+        if state.lane(lane).incarnation != incarnation {
+            return Ok(found);
+        }
         for item in state.lane(lane).items.iter().filter(|item| item.seq >= from).take(max_items) {
             total += item.bytes.len();
             if total > max_bytes && !found.is_empty() {
@@ -179,6 +183,7 @@ impl Inbox for Memory {
         origin: &Domain,
         class: LaneClass,
         incarnation: Incarnation,
+        _oldest: LaneSeq,
     ) -> Result<LaneSeq, HostError> {
         let state = self.state.lock().unwrap();
         Ok(state.cursors.get(&(origin.clone(), class, incarnation)).copied().unwrap_or(LaneSeq(1)))

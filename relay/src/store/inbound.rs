@@ -87,12 +87,18 @@ impl Tx {
             return Ok(InboundOutcome::Gap { expected });
         }
         let passed = usize::try_from(expected.0 - first.0).unwrap_or(usize::MAX);
-        let (mut seq, mut refused) = (expected, Vec::new());
+        let seen = expected.min(LaneSeq(first.0 + items.len() as u64));
+        // What comes again may have been refused before, and its origin may not have heard of it.
+        let mut refused = if first < seen { self.refusals(lane, first, seen).await? } else { Vec::new() };
+        let (mut seq, told) = (expected, refused.len());
         for item in items.into_iter().skip(passed) {
             if let Placed::Refused(reason, detail) = self.place(now, &lane.origin, item).await? {
                 refused.push(RefusedItem { seq, reason, detail: Text::clipped(&detail) });
             }
             seq = seq.next();
+        }
+        if refused.len() > told {
+            self.keep_refusals(now, lane, seq, &refused[told..]).await?;
         }
         self.move_cursor(now, lane, seq);
         Ok(InboundOutcome::Received { next: seq, refused })

@@ -83,13 +83,14 @@ impl Store {
     }
 
     /// The items of a lane from `from` on, in order: at most `max_items` of at most `max_bytes` together, and one at
-    /// least if there is any.
+    /// least if there is any. Nothing for another life of the lane than the current one: its positions are others.
     ///
     /// # Errors
     /// The store failed.
     pub async fn lane_items(
         &self,
         lane: &LaneId,
+        incarnation: Incarnation,
         from: LaneSeq,
         max_items: usize,
         max_bytes: usize,
@@ -97,12 +98,13 @@ impl Store {
         let doing = "read the outbox";
         let text = format!(
             "SELECT o.seq, {ITEM_COLUMNS} FROM outbox o JOIN items i ON i.id = o.item \
-             WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ?) AND o.seq >= ? \
+             WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ? AND incarnation = ?) AND o.seq >= ? \
              ORDER BY o.seq LIMIT ?"
         );
         let mut rows = sqlx::query(AssertSqlSafe(text))
             .bind(lane.peer.as_str())
             .bind(sql(lane.class.code()))
+            .bind(incarnation.as_bytes().as_slice())
             .bind(sql(from.0))
             .bind(sql(max_items as u64))
             .fetch(self.readers());

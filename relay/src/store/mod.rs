@@ -31,6 +31,7 @@ mod mailboxes;
 mod open;
 mod pending;
 mod pins;
+mod refusals;
 mod room_entries;
 mod rooms;
 mod rows;

@@ -32,6 +32,8 @@ async fn what_waited_too_long_goes_and_its_sender_is_told() {
     // The rest of the lane begins another life, numbered from 1.
     let after = world.store.lane(&to_b(LaneClass::Messages)).await.unwrap();
     assert_ne!(after.incarnation, before.incarnation);
+    // A stream of the life before must not mistake the new positions for its own.
+    assert!(world.lane_in(LaneClass::Messages, before.incarnation).await.is_empty());
     assert_eq!((after.oldest, after.next), (LaneSeq(1), LaneSeq(2)));
     world.restart().await;
     send(&world, LATER, 5, b"newer").await;

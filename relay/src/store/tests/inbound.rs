@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use posthouse_spec::cbor::Octets;
 use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem};
-use posthouse_spec::limits::MAX_ASIDE;
+use posthouse_spec::limits::{LANE_WINDOW_ITEMS, MAX_ASIDE};
 use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::{Cbor, Epoch, LaneSeq};
 
@@ -134,6 +134,65 @@ async fn strangers_and_malformed_items_are_refused_by_name() {
         ))
         .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_refusal_whose_acknowledgement_was_lost_is_told_again() {
+    let mut world = World::with_room().await;
+    let garbage = || InboundItem::read(&Bytes::from_static(&[0xff])).unwrap();
+    let good = || InboundItem::read(&Bytes::from(message(0, "good").to_cbor())).unwrap();
+    let receive = async |world: &World, first, items| {
+        world.store.receive_messages(NOW, from_b(), LaneSeq(first), items).await.unwrap()
+    };
+    let first = receive(&world, 1, vec![good(), garbage(), good(), garbage(), good()]).await;
+    assert_eq!(reasons(&first), [(2, ItemRefusal::Invalid), (4, ItemRefusal::Invalid)]);
+    world.restart().await;
+    let resume =
+        async |world: &World, oldest| world.store.resume_at(&from_b(), LaneSeq(oldest)).await.unwrap();
+    assert_eq!(resume(&world, 1).await, LaneSeq(2));
+    // The origin goes on from there, with something new behind it.
+    let again = receive(&world, 2, vec![garbage(), good(), garbage(), good(), good()]).await;
+    assert_eq!(again, InboundOutcome::Received { next: LaneSeq(7), refused: refused_of(&first) });
+    assert_eq!(world.mailbox(&world.alice).await.len(), 4);
+    // It has heard of the first, and then of both.
+    assert_eq!(resume(&world, 3).await, LaneSeq(4));
+    assert_eq!(resume(&world, 5).await, LaneSeq(7));
+}
+
+fn refused_of(outcome: &InboundOutcome) -> Vec<posthouse_spec::peer::deliver::RefusedItem> {
+    match outcome {
+        InboundOutcome::Received { refused, .. } => refused.clone(),
+        InboundOutcome::Gap { .. } => panic!("a gap"),
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_forgotten_once_their_origin_must_have_heard() {
+    let world = World::with_room().await;
+    let garbage = || InboundItem::read(&Bytes::from_static(&[0xff])).unwrap();
+    let mut next = 1;
+    for _ in 0..6 {
+        let items = (0..1024).map(|_| garbage()).collect();
+        world.store.receive_messages(NOW, from_b(), LaneSeq(next), items).await.unwrap();
+        next += 1024;
+    }
+    assert_eq!(world.count("refusals").await, LANE_WINDOW_ITEMS as i64);
+}
+
+#[tokio::test]
+async fn what_one_origin_puts_aside_in_all_rooms_is_bounded() {
+    let world = World::new().await;
+    let many = "INSERT INTO aside (room, origin, hub, needs, received, item) \
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 65536) \
+        SELECT randomblob(32), 'b.example', 'b.example', 0, 0, x'00' FROM n";
+    world
+        .store
+        .write(move |tx| Box::pin(async move { tx.run(many, "fill the aside store").await }))
+        .await
+        .unwrap();
+    assert_eq!(reasons(&receive(&world, 1, &[message(0, "more")]).await), [(1, ItemRefusal::UnknownRoom)]);
+    let other = Incoming { origin: domain("c.example"), ..from_b() };
+    assert_eq!(receive_on(&world, other, 1, &[message(0, "hi")]).await, taken(2));
 }
 
 #[tokio::test]

@@ -134,7 +134,13 @@ impl World {
     }
 
     pub(super) async fn lane(&self, class: LaneClass) -> Vec<(u64, Item)> {
-        let items = self.store.lane_items(&to_b(class), LaneSeq(1), 10_000, usize::MAX).await.unwrap();
+        let incarnation = self.store.lane(&to_b(class)).await.unwrap().incarnation;
+        self.lane_in(class, incarnation).await
+    }
+
+    /// As [`World::lane`], in one of its lives.
+    pub(super) async fn lane_in(&self, class: LaneClass, life: Incarnation) -> Vec<(u64, Item)> {
+        let items = self.store.lane_items(&to_b(class), life, LaneSeq(1), 10_000, usize::MAX).await.unwrap();
         items.iter().map(|item| (item.seq.0, Item::from_cbor(&item.bytes).unwrap())).collect()
     }
 

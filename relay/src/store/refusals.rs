@@ -1,0 +1,111 @@
+//! What was taken off incoming lanes undelivered, kept until its origin is sure to have heard of it.
+//!
+//! An acknowledgement tells a refusal once, and the stream may break before it arrives. So a lane goes on from the first
+//! refusal that its origin may not know of: the origin sends that item again, the cursor drops it, and the refusal is
+//! told again.
+
+use posthouse_spec::cbor::Text;
+use posthouse_spec::limits::LANE_WINDOW_ITEMS;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
+use posthouse_spec::{LaneSeq, Millis};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::columns::{Columns, sql};
+use super::error::StoreError;
+use super::handle::Store;
+use super::tx::Tx;
+use super::types::Incoming;
+
+impl Store {
+    /// The position from which a lane goes on whose origin still has everything from `oldest` on: its cursor, or before
+    /// it the first refusal that the origin may not have heard of.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn resume_at(&self, lane: &Incoming, oldest: LaneSeq) -> Result<LaneSeq, StoreError> {
+        let cursor = self.cursor(lane).await?;
+        let row = sqlx::query(
+            "SELECT min(seq) FROM refusals WHERE origin = ? AND class = ? AND incarnation = ? AND seq >= ?",
+        )
+        .bind(lane.origin.as_str())
+        .bind(sql(lane.class.code()))
+        .bind(lane.incarnation.as_bytes().as_slice())
+        .bind(sql(oldest.0))
+        .fetch_one(self.readers())
+        .await
+        .map_err(StoreError::sql("find a lane's first refusal"))?;
+        Ok(row.row_id_or_null(0)?.map_or(cursor, |seq| cursor.min(LaneSeq(seq.unsigned_abs()))))
+    }
+}
+
+fn refusal(row: &SqliteRow) -> Result<RefusedItem, StoreError> {
+    let reason = row.number(1)?;
+    let detail: &str = row.try_get(2).map_err(StoreError::sql("read a refusal"))?;
+    Ok(RefusedItem {
+        seq: LaneSeq(row.number(0)?),
+        reason: ItemRefusal::from_code(reason)
+            .ok_or_else(|| StoreError::damaged(format!("a refusal of kind {reason}")))?,
+        detail: Text::clipped(detail),
+    })
+}
+
+impl Tx {
+    /// Keeps what was refused of a lane whose cursor moves to `next`. An origin sends no further than its window ahead
+    /// of what it has heard, so what lies behind that window is forgotten.
+    pub(crate) async fn keep_refusals(
+        &mut self,
+        now: Millis,
+        lane: &Incoming,
+        next: LaneSeq,
+        refused: &[RefusedItem],
+    ) -> Result<(), StoreError> {
+        for item in refused {
+            sqlx::query(
+                "INSERT INTO refusals (origin, class, incarnation, seq, reason, detail, created) \
+                 VALUES (?,?,?,?,?,?,?)",
+            )
+            .bind(lane.origin.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(lane.incarnation.as_bytes().as_slice())
+            .bind(sql(item.seq.0))
+            .bind(sql(item.reason.code()))
+            .bind(item.detail.as_str())
+            .bind(sql(now.0))
+            .execute(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("keep a refusal"))?;
+        }
+        sqlx::query("DELETE FROM refusals WHERE origin = ? AND class = ? AND incarnation = ? AND seq < ?")
+            .bind(lane.origin.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(lane.incarnation.as_bytes().as_slice())
+            .bind(sql(next.0.saturating_sub(LANE_WINDOW_ITEMS)))
+            .execute(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("forget refusals that were heard"))?;
+        Ok(())
+    }
+
+    /// What was refused of a lane from `from` on and before `to`.
+    pub(crate) async fn refusals(
+        &mut self,
+        lane: &Incoming,
+        from: LaneSeq,
+        to: LaneSeq,
+    ) -> Result<Vec<RefusedItem>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, reason, detail FROM refusals \
+             WHERE origin = ? AND class = ? AND incarnation = ? AND seq >= ? AND seq < ? ORDER BY seq",
+        )
+        .bind(lane.origin.as_str())
+        .bind(sql(lane.class.code()))
+        .bind(lane.incarnation.as_bytes().as_slice())
+        .bind(sql(from.0))
+        .bind(sql(to.0))
+        .fetch_all(&mut self.conn)
+        .await
+        .map_err(StoreError::sql("recall what was refused"))?;
+        rows.iter().map(refusal).collect()
+    }
+}
