@@ -3,23 +3,23 @@
 use bytes::Bytes;
 use posthouse_crypto::room::inspect_key_package;
 use posthouse_crypto::{Account, room};
+use posthouse_spec::Millis;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::{Base64, KeyPackageUpload};
 use posthouse_spec::limits::{MAX_KEY_PACKAGE, MAX_UPLOAD};
 use posthouse_spec::room::Suite;
-use posthouse_spec::{KeyPackageHash, Millis};
 
 use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
 use crate::mailbox::MailboxKey;
-use crate::store::KeyPackageStock;
+use crate::store::{KeyPackageStock, StockedKeyPackage};
 
 /// Key packages that were checked.
 #[derive(Debug)]
 struct Upload {
     suite: Suite,
-    key_packages: Vec<(KeyPackageHash, Bytes)>,
-    last_resort: Option<(KeyPackageHash, Bytes)>,
+    key_packages: Vec<StockedKeyPackage>,
+    last_resort: Option<StockedKeyPackage>,
 }
 
 impl Accounts {
@@ -88,7 +88,7 @@ fn check_one(
     last_resort: bool,
     bytes: Base64,
     now: Millis,
-) -> ApiResult<(KeyPackageHash, Bytes)> {
+) -> ApiResult<StockedKeyPackage> {
     let Base64(bytes) = bytes;
     if bytes.len() > MAX_KEY_PACKAGE {
         let detail = format!("a key package of {} bytes, the limit is {MAX_KEY_PACKAGE}", bytes.len());
@@ -118,5 +118,5 @@ fn check_one(
             "a key package is expired already; check the device's clock",
         ));
     }
-    Ok((info.hash, Bytes::from(bytes)))
+    Ok(StockedKeyPackage { hash: info.hash, not_after: claim.not_after, bytes: Bytes::from(bytes) })
 }

@@ -1,6 +1,5 @@
 //! Key packages: what devices leave here so that others can invite them, and who has claimed them.
 
-use bytes::Bytes;
 use posthouse_crypto::{Verified, sha256};
 use posthouse_spec::account::{ClaimedKeyPackage, ClaimedKeyPackages, KeyClaim};
 use posthouse_spec::cbor::{List, Octets};
@@ -13,7 +12,7 @@ use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::handle::Store;
 use super::tx::Tx;
-use super::types::{ClaimOutcome, KeyPackageStock};
+use super::types::{ClaimOutcome, KeyPackageStock, StockedKeyPackage};
 use crate::mailbox::MailboxKey;
 
 /// Most key packages that are kept for one device and suite: one full upload.
@@ -50,8 +49,8 @@ impl Store {
         &self,
         who: MailboxKey,
         suite: Suite,
-        key_packages: Vec<(KeyPackageHash, Bytes)>,
-        last_resort: Option<(KeyPackageHash, Bytes)>,
+        key_packages: Vec<StockedKeyPackage>,
+        last_resort: Option<StockedKeyPackage>,
     ) -> Result<KeyPackageStock, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -93,22 +92,22 @@ impl Tx {
         &mut self,
         who: MailboxKey,
         suite: Suite,
-        key_packages: Vec<(KeyPackageHash, Bytes)>,
-        last_resort: Option<(KeyPackageHash, Bytes)>,
+        key_packages: Vec<StockedKeyPackage>,
+        last_resort: Option<StockedKeyPackage>,
     ) -> Result<(), StoreError> {
         let Some(device) = self.device(&who).await?.map(|entry| entry.id) else { return Ok(()) };
         let room = MAX_KEPT.saturating_sub(count(&mut self.conn, who, suite).await?);
-        for (hash, key_package) in key_packages.into_iter().take(usize::try_from(room).unwrap_or(0)) {
-            self.keep(device, suite, false, hash, &key_package).await?;
+        for key_package in key_packages.iter().take(usize::try_from(room).unwrap_or(0)) {
+            self.keep(device, suite, false, key_package).await?;
         }
-        if let Some((hash, key_package)) = last_resort {
+        if let Some(key_package) = last_resort {
             sqlx::query("DELETE FROM key_packages WHERE device = ? AND suite = ? AND last_resort = 1")
                 .bind(device)
                 .bind(sql(suite.code()))
                 .execute(&mut self.conn)
                 .await
                 .map_err(StoreError::sql("replace a last resort"))?;
-            self.keep(device, suite, true, hash, &key_package).await?;
+            self.keep(device, suite, true, &key_package).await?;
         }
         Ok(())
     }
@@ -118,18 +117,18 @@ impl Tx {
         device: i64,
         suite: Suite,
         last_resort: bool,
-        hash: KeyPackageHash,
-        key_package: &Bytes,
+        key_package: &StockedKeyPackage,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO key_packages (device, suite, last_resort, hash, key_package) VALUES (?,?,?,?,?) \
+            "INSERT INTO key_packages (device, suite, last_resort, hash, key_package, not_after) VALUES (?,?,?,?,?,?) \
              ON CONFLICT DO NOTHING",
         )
         .bind(device)
         .bind(sql(suite.code()))
         .bind(last_resort)
-        .bind(hash.as_bytes().as_slice())
-        .bind(&key_package[..])
+        .bind(key_package.hash.as_bytes().as_slice())
+        .bind(&key_package.bytes[..])
+        .bind(sql(key_package.not_after.0))
         .execute(&mut self.conn)
         .await
         .map_err(StoreError::sql("keep a key package"))?;
@@ -184,7 +183,7 @@ impl Tx {
         id: i64,
         device: DeviceId,
     ) -> Result<Option<ClaimedKeyPackage>, StoreError> {
-        let Some(taken) = self.take_key_package(id, claim.suite).await? else { return Ok(None) };
+        let Some(taken) = self.take_key_package(now, id, claim.suite).await? else { return Ok(None) };
         let ticket = Ticket::new(rand::random());
         sqlx::query(
             "INSERT INTO tickets (ticket, claimant, account, device, key_package, created, claim) VALUES (?,?,?,?,?,?,?)",
@@ -203,15 +202,22 @@ impl Tx {
         Ok(Some(ClaimedKeyPackage { device, key_package, ticket, last_resort: taken.last_resort }))
     }
 
-    /// Takes one key package off a device's stock; the last resort only when there is no other, and it stays.
-    async fn take_key_package(&mut self, device: i64, suite: u16) -> Result<Option<Taken>, StoreError> {
+    /// Takes one key package off a device's stock, none that has expired; the last resort only when there is no other,
+    /// and it stays.
+    async fn take_key_package(
+        &mut self,
+        now: Millis,
+        device: i64,
+        suite: u16,
+    ) -> Result<Option<Taken>, StoreError> {
         let doing = "take a key package";
         let row = sqlx::query(
-            "SELECT hash, key_package, last_resort FROM key_packages WHERE device = ? AND suite = ? \
+            "SELECT hash, key_package, last_resort FROM key_packages WHERE device = ? AND suite = ? AND not_after > ? \
              ORDER BY last_resort, hash LIMIT 1",
         )
         .bind(device)
         .bind(i64::from(suite))
+        .bind(sql(now.0))
         .fetch_optional(&mut self.conn)
         .await
         .map_err(StoreError::sql(doing))?;

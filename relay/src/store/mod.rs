@@ -50,7 +50,7 @@ pub use inbound::InboundOutcome;
 pub use room_entries::RoomRow;
 pub use types::{
     AppendOutcome, ClaimOutcome, HelloOutcome, Incoming, KeyPackageStock, LaneId, LaneItem, LaneStatus,
-    RegisterOutcome, Session, SubmitOutcome, Swept, Waiting, Wakes,
+    RegisterOutcome, Session, StockedKeyPackage, SubmitOutcome, Swept, Waiting, Wakes,
 };
 
 pub(crate) use inbound::InboundItem;

@@ -24,9 +24,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 256;
 
 /// The schema's steps. New ones are put at the end; what stands here is never changed.
-const STEPS: [(i64, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "refusals", include_str!("../../migrations/0002_refusals.sql")),
+    (3, "key package expiry", include_str!("../../migrations/0003_key_package_expiry.sql")),
 ];
 
 /// An open store.

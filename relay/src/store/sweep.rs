@@ -15,7 +15,11 @@ use super::types::{LaneId, Swept};
 const CHUNK: i64 = 512;
 
 /// What ends at a time of its own.
-const ENDED: [&str; 2] = ["DELETE FROM sessions WHERE expires < ?", "DELETE FROM invites WHERE expires < ?"];
+const ENDED: [&str; 3] = [
+    "DELETE FROM sessions WHERE expires < ?",
+    "DELETE FROM invites WHERE expires < ?",
+    "DELETE FROM key_packages WHERE not_after < ?",
+];
 /// What is kept for the retention and no longer. A room's log is kept as far back as its snapshot needs it.
 const KEPT: [&str; 4] = [
     "DELETE FROM refusals WHERE created < ?",

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use posthouse_spec::account::{AliasBinding, ClaimedKeyPackages};
 use posthouse_spec::client::Refusal;
 use posthouse_spec::envelope::LaneClass;
-use posthouse_spec::{Domain, Incarnation, LaneSeq, MailboxSeq, Millis, Number, Signed};
+use posthouse_spec::{Domain, Incarnation, KeyPackageHash, LaneSeq, MailboxSeq, Millis, Number, Signed};
 
 use crate::mailbox::MailboxKey;
 
@@ -69,6 +69,17 @@ pub struct Session {
     pub who: MailboxKey,
     /// When it ends.
     pub expires: Millis,
+}
+
+/// A key package that a device leaves here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockedKeyPackage {
+    /// Its hash.
+    pub hash: KeyPackageHash,
+    /// The key package.
+    pub bytes: Bytes,
+    /// Until when it may be claimed.
+    pub not_after: Millis,
 }
 
 /// How many key packages of a device are left, last resorts not counted.

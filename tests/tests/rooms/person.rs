@@ -4,11 +4,12 @@ use posthouse_crypto::room::member::{Keys, LeafIdentity, Opened, Proposed, Room,
 use posthouse_crypto::{Account, SealSecret, SigningKey, identity, verify};
 use posthouse_relay::hub::{RoomInfo, RoomRefused};
 use posthouse_relay::mailbox::MailboxKey;
-use posthouse_relay::store::{ClaimOutcome, SubmitOutcome};
+use posthouse_relay::store::{ClaimOutcome, StockedKeyPackage, SubmitOutcome};
 use posthouse_spec::account::{AliasBinding, AliasClaim, ClaimedKeyPackage, DeviceKeys, Invited, KeyClaim};
 use posthouse_spec::cbor::{List, Octets};
 use posthouse_spec::client::Delivery;
 use posthouse_spec::client::socket::Submit;
+use posthouse_spec::limits::LEAF_CLAIM_LIFETIME_MS;
 use posthouse_spec::room::{CommitClaim, CommitUpload, Decided, RoomContext, WelcomeBundle};
 use posthouse_spec::{Alias, Cbor, Epoch, Incarnation, MailboxSeq, Number};
 use rand::SeedableRng as _;
@@ -51,7 +52,8 @@ impl Person {
     pub(crate) async fn stock_up(&mut self, relay: &Relay) {
         let id = leaf(&self.account, &self.device);
         let made = key_package(&mut self.keys, &id, SUITE, false, &mut self.rng, NOW).expect("a key package");
-        let one = vec![(made.hash, made.bytes.into())];
+        let not_after = NOW.after(LEAF_CLAIM_LIFETIME_MS);
+        let one = vec![StockedKeyPackage { hash: made.hash, bytes: made.bytes.into(), not_after }];
         relay.store.upload(self.who, SUITE, one, None).await.expect("the store answers");
     }
 

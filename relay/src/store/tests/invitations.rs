@@ -9,7 +9,7 @@ use posthouse_spec::{AccountId, Epoch, Incarnation, Millis, RoomId, Ticket};
 
 use super::super::rooms::StepOutcome;
 use super::super::tickets::Invitation;
-use super::super::types::{ClaimOutcome, KeyPackageStock};
+use super::super::types::{ClaimOutcome, KeyPackageStock, StockedKeyPackage};
 use super::support::*;
 use crate::mailbox::MailboxKey;
 
@@ -34,8 +34,14 @@ async fn claimed(world: &World, claim: &Verified<KeyClaim>) -> ClaimedKeyPackage
     }
 }
 
-fn package(n: u8) -> (posthouse_spec::KeyPackageHash, Bytes) {
-    (key_package_hash(&[n; 4]), Bytes::from(vec![n; 4]))
+const NOT_AFTER: Millis = NOW.after(1_000);
+
+fn package(n: u8) -> StockedKeyPackage {
+    StockedKeyPackage {
+        hash: key_package_hash(&[n; 4]),
+        bytes: Bytes::from(vec![n; 4]),
+        not_after: NOT_AFTER,
+    }
 }
 
 async fn upload(world: &World, of: &Person, packages: &[u8], last: Option<u8>) -> KeyPackageStock {
@@ -61,6 +67,19 @@ async fn a_claim_takes_one_key_package_and_its_repeat_gets_the_same() {
         let last = claimed(&world, &claim(&world.bob, world.alice.who.account, nonce)).await;
         assert!(last[0].last_resort);
     }
+}
+
+#[tokio::test]
+async fn what_has_expired_is_handed_to_nobody_and_leaves_the_stock() {
+    let world = World::new().await;
+    upload(&world, &world.alice, &[1, 2], Some(9)).await;
+    let late = claim(&world.bob, world.alice.who.account, 1);
+    let answer = world.store.claim(NOT_AFTER, &late).await.unwrap();
+    assert!(matches!(answer, ClaimOutcome::Claimed(none) if none.is_empty()));
+    // The device sees by its stock that it is to leave new ones.
+    world.store.sweep(NOT_AFTER.after(1), 1_000_000).await.unwrap();
+    assert_eq!(world.store.stock(world.alice.who).await.unwrap().classic, 0);
+    assert_eq!(world.count("key_packages").await, 0);
 }
 
 #[tokio::test]
