@@ -10,7 +10,7 @@ use posthouse_spec::room::RoomKind;
 
 use super::decided::{is_hub, tell_changed};
 use super::intake::Intake;
-use super::opening::drain;
+use super::opening::{drain, drain_with};
 use crate::error::ClientError;
 use crate::model::{MessageState, RoomState};
 use crate::vault::messages::{self, Incoming};
@@ -54,9 +54,7 @@ pub(crate) async fn join(
     requests::remove(intake.tx.db()?, &request.room).await?;
     abandon_unborn(intake, &request.account).await?;
     drain(intake, &mut room).await?;
-    for mut other in rooms::with_peer(intake.tx.db()?, &request.account).await? {
-        drain(intake, &mut other).await?;
-    }
+    drain_with(intake, &request.account).await?;
     if request.dropped > 0 {
         tell_dropped(intake, &room, request).await?;
     }

@@ -3,6 +3,7 @@
 use posthouse_crypto::room::RoomError;
 use posthouse_crypto::room::member::Opened;
 use posthouse_crypto::{message_id, sha256};
+use posthouse_spec::AccountId;
 use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::client::Delivery;
 use posthouse_spec::client::delivery::MessageDelivery;
@@ -15,7 +16,7 @@ use crate::error::ClientError;
 use crate::model::MessageState;
 use crate::vault::contacts::{self, Standing};
 use crate::vault::messages::{self, Incoming};
-use crate::vault::rooms::RoomRow;
+use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{held, requests};
 
 /// Items that are read from the queue at a time.
@@ -53,6 +54,19 @@ pub(crate) async fn drain(intake: &mut Intake<'_>, room: &mut RoomRow) -> Result
             return Ok(());
         }
     }
+}
+
+/// Takes what waited in the rooms with somebody. One that cannot go on keeps none of the others waiting.
+pub(crate) async fn drain_with(intake: &mut Intake<'_>, peer: &AccountId) -> Result<(), ClientError> {
+    for mut room in rooms::with_peer(intake.tx.db()?, peer).await? {
+        match drain(intake, &mut room).await {
+            Err(ClientError::Room { doing, why }) => {
+                decided::give_up(intake, &mut room, &format!("could not {doing}: {why}")).await?;
+            }
+            drained => drained?,
+        }
+    }
+    Ok(())
 }
 
 async fn open(

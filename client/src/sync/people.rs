@@ -18,6 +18,7 @@ use crate::event::{Event, Notice};
 use crate::model::Request;
 use crate::rooms::intake::Intake;
 use crate::rooms::join::join;
+use crate::rooms::opening::drain_with;
 use crate::trust;
 use crate::vault::contacts::{self, Contact};
 use crate::vault::requests::{self, Answer, RequestRow};
@@ -85,7 +86,6 @@ async fn see_to(context: &Context, emitter: &Emitter, request: RequestRow) -> Re
                 }
             }
             Ok(false) => {
-                // What the account wrote elsewhere has waited for this room.
                 context.signals.want_work();
                 let detail = format!(
                     "somebody asked to talk as {}, but that alias is not theirs; the request was dropped",
@@ -240,18 +240,22 @@ pub(crate) async fn join_now(
 }
 
 /// An invitation that will never hold goes, and says so.
-async fn give_up(
+pub(super) async fn give_up(
     context: &Context,
     emitter: &Emitter,
     request: &RequestRow,
     error: &ClientError,
 ) -> Result<(), ClientError> {
-    let mut tx = context.vault.begin().await?;
-    requests::block(tx.db()?, &request.room).await?;
-    held::clear(tx.db()?, &request.room).await?;
-    tx.commit().await?;
-    // What they wrote elsewhere has waited for this room.
+    let mut intake = Intake::begin(context).await?;
+    requests::block(intake.tx.db()?, &request.room).await?;
+    held::clear(intake.tx.db()?, &request.room).await?;
+    // What they wrote elsewhere has waited for this room. It is opened before anything newer can be.
+    drain_with(&mut intake, &request.account).await?;
+    let (events, _) = intake.commit().await?;
+    context.signals.connection.notify_one();
+    // What needs a manifest that is not here yet is seen to with the next pass.
     context.signals.want_work();
+    emitter.emit_all(events).await;
     let notice = Notice {
         code: "invitation-failed".to_owned(),
         detail: format!("{error}. Ask {} to write again", request.alias),

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::Event;
 use crate::vault::outbox::Outgoing;
+use crate::vault::requests::RequestRow;
 
 /// Takes pushes in.
 pub(crate) async fn take_in(
@@ -20,6 +21,16 @@ pub(crate) async fn take_in(
     pushes: &[Push],
 ) -> Result<(), ClientError> {
     super::receive::take_in(context, &Emitter::new(events), pushes).await.map(drop)
+}
+
+/// Gives up an invitation.
+pub(crate) async fn give_up(
+    context: &Context,
+    events: mpsc::Sender<Event>,
+    request: &RequestRow,
+    why: &ClientError,
+) -> Result<(), ClientError> {
+    super::people::give_up(context, &Emitter::new(events), request, why).await
 }
 
 /// Seals what waits.

@@ -1,11 +1,14 @@
 //! Receiving: every message once, in order, and what cannot be opened is said.
 
-use posthouse_spec::Epoch;
 use posthouse_spec::client::Delivery;
+use posthouse_spec::{Epoch, RoomId};
 
 use super::world::{Founded, Person, World};
+use crate::ClientError;
 use crate::event::Event;
 use crate::model::MessageState;
+use crate::sync::testing;
+use crate::vault::requests;
 
 /// Two people in one room.
 async fn friends(world: &World) -> (Person, Person, Founded) {
@@ -118,8 +121,8 @@ async fn an_epoch_is_forgotten_when_every_relay_has_ended_it() {
     assert_eq!(texts, [Some("in time".to_owned()), None]);
 }
 
-#[tokio::test]
-async fn of_two_rooms_founded_at_once_the_letters_keep_their_order() {
+/// Two rooms that were founded at once; Bob has "one" of hers, which he has not joined, and "two" of his.
+async fn two_rooms_at_once() -> (Person, Person, RoomId) {
     let (world, alice, bob, hers, his) = loop {
         let world = World::new();
         let (alice, bob) = (world.person("alice").await, world.person("bob").await);
@@ -135,7 +138,26 @@ async fn of_two_rooms_founded_at_once_the_letters_keep_their_order() {
     let second = letters(&world, &alice, &bob, &["two"]).await;
     bob.gets(&[hers.welcome, first[0].clone(), second[0].clone()]).await;
     assert!(bob.texts_from(&alice).await.is_empty(), "her room is not joined yet");
-    bob.finds_out(&hers.room).await;
+    (alice, bob, hers.room)
+}
+
+#[tokio::test]
+async fn of_two_rooms_founded_at_once_the_letters_keep_their_order() {
+    let (alice, bob, hers) = two_rooms_at_once().await;
+    bob.finds_out(&hers).await;
     bob.client.accept(alice.alias()).await.expect("joined");
     assert_eq!(bob.texts_from(&alice).await, some(&["one", "two"]));
+}
+
+#[tokio::test]
+async fn what_waited_for_an_invitation_is_opened_when_that_is_given_up() {
+    let (alice, bob, hers) = two_rooms_at_once().await;
+    let context = bob.context();
+    let request = {
+        let mut reader = context.vault.read().await.expect("a reader");
+        requests::by_room(reader.db().expect("db"), &hers).await.expect("read").expect("her invitation")
+    };
+    let why = ClientError::Room { doing: "join".to_owned(), why: "so says the test".to_owned() };
+    testing::give_up(context, bob.listener(), &request, &why).await.expect("given up");
+    assert_eq!(bob.texts_from(&alice).await, some(&["two"]));
 }
