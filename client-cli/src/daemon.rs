@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::cmd;
 use crate::desk::{Desk, Live};
@@ -80,17 +80,17 @@ async fn serve(bound: Bound, desk: Arc<Desk>, stop: CancellationToken, tasks: Ta
             // Dropped: whoever asked tries again until it gives up.
             continue;
         };
-        let (desk, stop) = (desk.clone(), stop.clone());
+        let (desk, stop, works) = (desk.clone(), stop.clone(), tasks.clone());
         tasks.spawn(async move {
             // A connection that fails has nobody left to tell.
-            let _ = stop.run_until_cancelled(converse(stream, desk)).await;
+            let _ = stop.run_until_cancelled(converse(stream, desk, &works)).await;
             drop(place);
         });
     }
 }
 
-/// Serves one connection: requests one behind the other.
-async fn converse(stream: UnixStream, desk: Arc<Desk>) -> std::io::Result<()> {
+/// Serves one connection: requests one behind the other. A command ends with the conversation in which it was asked.
+async fn converse(stream: UnixStream, desk: Arc<Desk>, works: &TaskTracker) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
@@ -105,7 +105,8 @@ async fn converse(stream: UnixStream, desk: Arc<Desk>) -> std::io::Result<()> {
         };
         let (lines, items) = Lines::channel();
         let desk = desk.clone();
-        let work = tokio::spawn(async move { cmd::execute(&desk, order, &lines).await });
+        let work = works.spawn(async move { cmd::execute(&desk, order, &lines).await });
+        let work = AbortOnDropHandle::new(work);
         answer(items, &mut read, &mut write).await?;
         let last = match work.await {
             Ok(Ok(())) => Reply::Done,
