@@ -162,7 +162,7 @@ async fn a_data_folder_of_a_newer_version_is_left_alone() -> Result<()> {
         .find(|path| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3")))
         .context("no database in the data folder")?;
     let mut conn = sqlx::sqlite::SqliteConnectOptions::new().filename(&database).connect().await?;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 9999").execute(&mut conn).await?;
+    sqlx::query("UPDATE _sqlx_migrations SET version = version + 9998").execute(&mut conn).await?;
     conn.close().await?;
     let before = fs::read(&database)?;
     let error = format!("{:#}", relay.start().await.err().context("the relay started")?);
