@@ -134,7 +134,11 @@ impl Relay {
     pub(crate) async fn envelope(&self, to: &Self, class: LaneClass) -> Verified<Envelope> {
         let lane = LaneId { peer: to.domain.clone(), class };
         let state = self.host.lane(&lane).await.expect("the store answers");
-        let items = self.host.items(&lane, state.oldest, 100, usize::MAX).await.expect("the store answers");
+        let items = self
+            .host
+            .items(&lane, state.incarnation, state.oldest, 100, usize::MAX)
+            .await
+            .expect("the store answers");
         let items = items.into_iter().map(|item| Octets::new(item.bytes).expect("it fits")).collect();
         let envelope = Envelope {
             version: ENVELOPE_VERSION,
