@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::line::Line;
 use crate::output::Output;
 use crate::request::{Item, Lines, Order};
-use crate::socket::{self, Bound, Reply};
+use crate::socket::{self, Bound, Reply, Shown};
 
 /// Most commands served at once.
 const MAX_CONNECTIONS: usize = 32;
@@ -130,10 +130,59 @@ async fn answer(
             item = items.recv() => match item {
                 Some(Item::Line(line)) => socket::write(write, &Reply::Line(line)).await?,
                 Some(Item::Export(text)) => socket::write(write, &Reply::Export(text)).await?,
+                Some(Item::Confirm(shown)) => {
+                    socket::write(write, &Reply::Confirm).await?;
+                    let Some(Shown::Shown) = socket::read(read).await? else {
+                        return Err(std::io::ErrorKind::UnexpectedEof.into());
+                    };
+                    // Whoever wanted to know may have gone.
+                    let _ = shown.send(());
+                }
                 None => return Ok(()),
             },
-            // An asker says nothing before it is answered: this is its going, or a breach that ends the conversation.
+            // An asker says nothing more before it is answered: this is its going, or a breach that ends the conversation.
             _ = read.fill_buf() => return Err(std::io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pair() -> (BufReader<UnixStream>, BufReader<OwnedReadHalf>, OwnedWriteHalf) {
+        let (asker, stream) = UnixStream::pair().unwrap();
+        let (read, write) = stream.into_split();
+        (BufReader::new(asker), BufReader::new(read), write)
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_shown_is_confirmed_by_the_asker() {
+        let (mut asker, mut read, mut write) = pair().await;
+        let (lines, items) = Lines::channel();
+        let work = async move {
+            lines.line(Line::CaughtUp).await.unwrap();
+            lines.shown().await
+        };
+        let ask = async {
+            let first = socket::read(&mut asker).await.unwrap();
+            assert!(matches!(first, Some(Reply::Line(Line::CaughtUp))));
+            assert!(matches!(socket::read(&mut asker).await.unwrap(), Some(Reply::Confirm)));
+            socket::write(&mut asker, &Shown::Shown).await.unwrap();
+        };
+        let (worked, answered, ()) = tokio::join!(work, answer(items, &mut read, &mut write), ask);
+        assert!(worked.is_ok() && answered.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_asker_who_goes_has_been_shown_nothing() {
+        let (mut asker, mut read, mut write) = pair().await;
+        let (lines, items) = Lines::channel();
+        let work = async move { lines.shown().await };
+        let leave = async move {
+            assert!(matches!(socket::read(&mut asker).await.unwrap(), Some(Reply::Confirm)));
+        };
+        let (worked, answered, ()) = tokio::join!(work, answer(items, &mut read, &mut write), leave);
+        assert!(worked.is_err_and(|failure| failure.is_pipe_closed()) && answered.is_err());
     }
 }

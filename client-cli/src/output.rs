@@ -52,6 +52,11 @@ impl Output {
         match item {
             Item::Line(line) => self.line(&line),
             Item::Export(text) => self.print(&text),
+            Item::Confirm(shown) => {
+                // Whoever wanted to know may have gone.
+                let _ = shown.send(());
+                Ok(())
+            }
         }
     }
 

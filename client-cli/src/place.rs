@@ -14,7 +14,7 @@ use crate::desk::Desk;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::request::{Item, Lines, Order};
-use crate::socket::{self, Reply};
+use crate::socket::{self, Reply, Shown};
 use crate::unlock;
 
 /// How long to wait before looking again whether another command has given the vault back.
@@ -117,6 +117,8 @@ async fn run_there(
         match socket::read(stream).await.map_err(gone)? {
             Some(Reply::Line(line)) => show(Item::Line(line), output)?,
             Some(Reply::Export(text)) => show(Item::Export(text), output)?,
+            // Everything before it was shown by then: `show` returns when it has.
+            Some(Reply::Confirm) => socket::write(stream, &Shown::Shown).await.map_err(gone)?,
             Some(Reply::Done) => return Ok(()),
             Some(Reply::Failed(failure)) => return Err(failure),
             None => {

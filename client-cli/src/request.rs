@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posthouse_spec::Alias;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
 use crate::line::Line;
@@ -94,6 +94,8 @@ pub(crate) enum Item {
     Line(Line),
     /// A line of an export, as it is.
     Export(String),
+    /// To be answered once everything before it was shown.
+    Confirm(oneshot::Sender<()>),
 }
 
 /// Where answers go.
@@ -113,6 +115,16 @@ impl Lines {
     /// Nobody reads any more.
     pub(crate) async fn line(&self, line: Line) -> Result<(), Failure> {
         self.0.send(Item::Line(line)).await.map_err(|_| Failure::pipe_closed())
+    }
+
+    /// Waits until everything that was handed on has been shown.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) async fn shown(&self) -> Result<(), Failure> {
+        let (shown, seen) = oneshot::channel();
+        self.0.send(Item::Confirm(shown)).await.map_err(|_| Failure::pipe_closed())?;
+        seen.await.map_err(|_| Failure::pipe_closed())
     }
 
     /// Says that something did not work while the command goes on.

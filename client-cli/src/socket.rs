@@ -1,6 +1,7 @@
 //! The Unix socket of a running `listen`: where it lies, and the lines on it.
 //!
-//! A request is one line of JSON; the answer is lines of JSON, the last of which is `done` or `failed`.
+//! A request is one line of JSON; the answer is lines of JSON, the last of which is `done` or `failed`. In between, a line
+//! `confirm` is answered with a line `shown` once everything before it was shown.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -30,10 +31,20 @@ pub(crate) enum Reply {
     Line(Line),
     /// A line of an export.
     Export(String),
+    /// Wants a [`Shown`] once everything before it was shown.
+    Confirm,
     /// The end.
     Done,
     /// The end, and why.
     Failed(Failure),
+}
+
+/// What answers a [`Reply::Confirm`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Shown {
+    /// Everything before it was shown.
+    Shown,
 }
 
 /// Where the socket of a profile lies: in its folder, or in a short one where that path is too long for a socket.

@@ -247,17 +247,12 @@ impl Client {
         Ok(messages)
     }
 
-    /// Unread messages by conversation; they are read then.
+    /// Unread messages by conversation. They stay unread until [`Client::mark_read`].
     ///
     /// # Errors
     /// What the vault says.
     pub async fn inbox(&self) -> Result<Vec<Unread>, ClientError> {
-        let mut tx = self.0.vault.begin().await?;
-        let unread = messages::unread(tx.db()?).await?;
-        if let Some(last) = unread.last() {
-            messages::mark_read(tx.db()?, last.local).await?;
-        }
-        tx.commit().await?;
+        let unread = messages::unread(self.0.vault.read().await?.db()?).await?;
         let mut conversations: Vec<Unread> = Vec::new();
         for message in unread {
             let same = conversations.iter_mut().find(|unread| {
@@ -273,6 +268,18 @@ impl Client {
             }
         }
         Ok(conversations)
+    }
+
+    /// Notes that somebody has read these messages, by their places in the vault.
+    ///
+    /// # Errors
+    /// What the vault says.
+    pub async fn mark_read(&self, locals: &[u64]) -> Result<(), ClientError> {
+        let mut tx = self.0.vault.begin().await?;
+        for local in locals {
+            messages::mark_read(tx.db()?, *local).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Writes all messages as JSON lines, oldest first; returns how many.

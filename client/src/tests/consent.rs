@@ -34,7 +34,13 @@ async fn a_stranger_waits_for_consent() {
     bob.client.accept(alice.alias()).await.expect("accepted");
     assert_eq!(bob.texts_from(&alice).await.len(), 2);
     assert!(bob.client.requests().await.expect("requests").is_empty());
-    assert_eq!(bob.client.inbox().await.expect("the inbox")[0].messages.len(), 2);
+    let unread = bob.client.inbox().await.expect("the inbox");
+    let locals: Vec<u64> = unread[0].messages.iter().map(|message| message.local).collect();
+    assert_eq!(locals.len(), 2);
+    bob.client.mark_read(&locals[1..]).await.expect("noted");
+    let left = bob.client.inbox().await.expect("the inbox");
+    assert_eq!(left[0].messages[..], unread[0].messages[..1], "only what was shown is read");
+    bob.client.mark_read(&locals).await.expect("noted");
     assert!(bob.client.inbox().await.expect("the inbox").is_empty(), "read once");
     let again = bob.client.accept(alice.alias()).await;
     assert!(matches!(again, Err(ClientError::NoRequest(_))));

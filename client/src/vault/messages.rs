@@ -274,10 +274,10 @@ pub(crate) async fn unread(db: &mut SqliteConnection) -> Result<Vec<Message>, Va
     rows.iter().map(read).collect()
 }
 
-/// Everything up to a place was read.
-pub(crate) async fn mark_read(db: &mut SqliteConnection, through: u64) -> Result<(), VaultError> {
-    sqlx::query("UPDATE messages SET unread = 0 WHERE unread = 1 AND local <= ?")
-        .bind(int(through))
+/// A message was read.
+pub(crate) async fn mark_read(db: &mut SqliteConnection, local: u64) -> Result<(), VaultError> {
+    sqlx::query("UPDATE messages SET unread = 0 WHERE unread = 1 AND local = ?")
+        .bind(int(local))
         .execute(db)
         .await?;
     Ok(())
