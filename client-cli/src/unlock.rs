@@ -1,6 +1,6 @@
 //! How the vault's key is got: a key file or a passphrase where one is given, else the keyring, else a question.
 
-use std::io::{IsTerminal as _, stdin};
+use std::io::{ErrorKind, IsTerminal as _, stdin};
 
 use posthouse_client::{Client, ClientError, Profile, Unlock, VaultError};
 use zeroize::Zeroizing;
@@ -76,5 +76,11 @@ fn prompt(question: &str) -> Result<Zeroizing<String>, Failure> {
     if !stdin().is_terminal() {
         return Err(nobody());
     }
-    rpassword::prompt_password(question).map(Zeroizing::new).map_err(|_| nobody())
+    rpassword::prompt_password(question).map(Zeroizing::new).map_err(|error| match error.kind() {
+        ErrorKind::Interrupted | ErrorKind::UnexpectedEof => {
+            let message = "no passphrase was typed: nothing was done";
+            Failure::new(Exit::Interrupted, "interrupted", message)
+        }
+        _ => nobody(),
+    })
 }
