@@ -23,6 +23,7 @@ use reqwest::Method;
 
 use super::decided;
 use super::intake::Intake;
+use super::welcome::is_invited;
 use crate::clock;
 use crate::context::Context;
 use crate::error::{ClientError, VaultError};
@@ -126,7 +127,7 @@ pub(crate) async fn resume(context: &Context) -> Result<Vec<Event>, ClientError>
 }
 
 /// Notes who they are, and that they may write; `false` where no room is needed.
-async fn begin(context: &Context, known: &KnownAccount) -> Result<bool, ClientError> {
+pub(crate) async fn begin(context: &Context, known: &KnownAccount) -> Result<bool, ClientError> {
     let peer = known.account.id();
     let mut tx = context.vault.begin().await?;
     if let Err(error) = trust::recognise(tx.db()?, known).await {
@@ -135,8 +136,7 @@ async fn begin(context: &Context, known: &KnownAccount) -> Result<bool, ClientEr
         return Err(error);
     }
     contacts::consent(tx.db()?, &peer).await?;
-    let invited = requests::open(tx.db()?).await?.iter().any(|request| request.account == peer);
-    let needed = if invited {
+    let needed = if is_invited(&mut tx, known).await? {
         requests::answer(tx.db()?, &peer, Answer::Accepted).await?;
         context.signals.want_work();
         false

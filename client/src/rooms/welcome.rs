@@ -1,12 +1,13 @@
 //! Invitations as they come: nothing is joined here, and nothing is shown but who asks.
 
-use posthouse_crypto::{Verified, verify};
-use posthouse_spec::PublicKey;
+use posthouse_crypto::{Account, KnownAccount, Verified, verify};
 use posthouse_spec::account::KeyClaim;
 use posthouse_spec::client::delivery::WelcomeDelivery;
+use posthouse_spec::{Alias, PublicKey};
 
 use super::intake::Intake;
 use crate::error::ClientError;
+use crate::vault::Tx;
 use crate::vault::contacts::{self, Standing};
 use crate::vault::requests::{self, Answer, RequestRow};
 use crate::vault::{held, rooms};
@@ -45,12 +46,55 @@ pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> 
     };
     let kept = (answer != Answer::Blocked).then_some(welcome);
     requests::insert(intake.tx.db()?, &request, kept).await?;
+    if answer == Answer::Accepted && is_of_contact(intake, &request, welcome).await? {
+        // At once, because what they write elsewhere from now on waits for this room.
+        requests::set_verified(intake.tx.db()?, &request.room).await?;
+    }
     if answer == Answer::Blocked {
         held::clear(intake.tx.db()?, &welcome.room).await?;
     } else {
         intake.work = true;
     }
     Ok(())
+}
+
+/// Whether they invited us already, by an invitation that `known` shows to be theirs. What others claim in their name does not count.
+pub(crate) async fn is_invited(tx: &mut Tx<'_>, known: &KnownAccount) -> Result<bool, ClientError> {
+    let mut invited = false;
+    for request in requests::open(tx.db()?).await? {
+        if !request.verified {
+            let welcome = requests::welcome(tx.db()?, &request.room).await?;
+            if !welcome.is_some_and(|welcome| is_theirs(&known.alias, &known.account, &request, &welcome)) {
+                continue;
+            }
+            requests::set_verified(tx.db()?, &request.room).await?;
+        }
+        invited |= request.account == known.account.id();
+    }
+    Ok(invited)
+}
+
+async fn is_of_contact(
+    intake: &mut Intake<'_>,
+    request: &RequestRow,
+    welcome: &WelcomeDelivery,
+) -> Result<bool, ClientError> {
+    let contact = contacts::by_account(intake.tx.db()?, &request.account).await?;
+    Ok(contact.is_some_and(|contact| {
+        contact.alias.is_some_and(|alias| is_theirs(&alias, &contact.account, request, welcome))
+    }))
+}
+
+/// Whether the request is of the account that the alias stands for, and by a device of it.
+pub(crate) fn is_theirs(
+    alias: &Alias,
+    account: &Account,
+    request: &RequestRow,
+    welcome: &WelcomeDelivery,
+) -> bool {
+    request.alias == *alias
+        && request.account == account.id()
+        && welcome.claim.peek().is_ok_and(|claim| account.is_active(&claim.device))
 }
 
 /// The claim is signed by the device that it names, and is for a key package of ours.

@@ -3,7 +3,6 @@
 
 use futures::StreamExt as _;
 use futures::stream;
-use posthouse_crypto::Account;
 use posthouse_crypto::room::Observer;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::delivery::WelcomeDelivery;
@@ -19,8 +18,9 @@ use crate::model::Request;
 use crate::rooms::intake::Intake;
 use crate::rooms::join::join;
 use crate::rooms::opening::drain_with;
+use crate::rooms::welcome::is_theirs;
 use crate::trust;
-use crate::vault::contacts::{self, Contact};
+use crate::vault::contacts;
 use crate::vault::requests::{self, Answer, RequestRow};
 use crate::vault::{held, outbox};
 
@@ -142,7 +142,9 @@ async fn verify(context: &Context, request: &RequestRow) -> Result<bool, ClientE
         (welcome, contacts::by_account(reader.db()?, &request.account).await?)
     };
     let Some(welcome) = welcome else { return Ok(false) };
-    let pinned = contact.is_some_and(|contact| is_theirs(&contact, request, &welcome));
+    let pinned = contact.is_some_and(|contact| {
+        contact.alias.is_some_and(|alias| is_theirs(&alias, &contact.account, request, &welcome))
+    });
     let known = if pinned { None } else { Some(trust::look_up(context, &request.alias).await) };
     let mut tx = context.vault.begin().await?;
     let theirs = match known {
@@ -154,7 +156,7 @@ async fn verify(context: &Context, request: &RequestRow) -> Result<bool, ClientE
                 tx.commit().await?;
                 return Err(error);
             }
-            device_is_theirs(&known.account, &welcome)
+            is_theirs(&request.alias, &known.account, request, &welcome)
         }
         Some(Ok(_)) => false,
         Some(Err(ClientError::Refused {
@@ -182,14 +184,6 @@ async fn verify(context: &Context, request: &RequestRow) -> Result<bool, ClientE
     }
     tx.commit().await?;
     Ok(theirs)
-}
-
-fn is_theirs(contact: &Contact, request: &RequestRow, welcome: &WelcomeDelivery) -> bool {
-    contact.alias.as_ref() == Some(&request.alias) && device_is_theirs(&contact.account, welcome)
-}
-
-fn device_is_theirs(account: &Account, welcome: &WelcomeDelivery) -> bool {
-    welcome.claim.peek().is_ok_and(|claim| account.is_active(&claim.device))
 }
 
 /// Sees to it that the manifest of the room's hub is here.

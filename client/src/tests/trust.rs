@@ -1,11 +1,12 @@
 //! Devices that bear an account's name and are not on its list.
 
-use posthouse_crypto::SigningKey;
 use posthouse_crypto::room::member::{Keys, LeafIdentity, Room, key_package};
+use posthouse_crypto::{KnownAccount, SigningKey, verify};
 use posthouse_spec::cbor::{Cbor as _, List, Octets};
+use posthouse_spec::client::Delivery;
 use posthouse_spec::content::MimiContent;
 use posthouse_spec::room::{CommitClaim, CommitUpload, Suite, WelcomeBundle};
-use posthouse_spec::{AccountId, Number, RoomId};
+use posthouse_spec::{AccountId, Millis, Number, RoomId};
 
 use super::world::{Person, World};
 use crate::clock;
@@ -118,5 +119,51 @@ async fn a_room_with_a_forged_device_is_not_joined() {
         bob.finds_out(&id).await;
         bob.client.accept(alice.alias()).await.expect("noted");
         assert!(bob.client.rooms().await.expect("rooms").is_empty(), "in Bob's own name: {in_own_name}");
+    }
+}
+
+/// An invitation of `by`, in the name of `of`.
+async fn invites_as(world: &World, by: &Person, of: &Person, with: &Person) -> Delivery {
+    let Delivery::Welcome(mut welcome) = world.found(by, with).await.welcome else {
+        unreachable!("an invitation")
+    };
+    let (device, owner) = (&by.context().owner.device, &of.context().owner);
+    let mut claim = verify(&welcome.claim, &device.public()).expect("signed").into_inner();
+    claim.claimant = owner.account.id();
+    claim.alias = owner.alias.clone();
+    welcome.claim = device.sign(&claim);
+    Delivery::Welcome(welcome)
+}
+
+#[tokio::test]
+async fn an_invitation_in_the_name_of_a_friend_holds_up_nothing() {
+    let world = World::new();
+    let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+    let mallory = world.person("mallory").await;
+    let his = world.found(&bob, &alice).await;
+    alice.gets(std::slice::from_ref(&his.welcome)).await;
+    alice.knows(&bob).await;
+    alice.finds_out(&his.room).await;
+    alice.client.accept(bob.alias()).await.expect("joined");
+    bob.gets(&[invites_as(&world, &mallory, &alice, &bob).await]).await;
+    alice.client.send(bob.alias(), "hello").await.expect("queued");
+    let sealed = alice.seals(1).await;
+    bob.gets(&[world.message(&sealed[0])]).await;
+    assert_eq!(bob.texts_from(&alice).await, [Some("hello".to_owned())]);
+}
+
+#[tokio::test]
+async fn only_an_invitation_of_their_own_stands_for_a_room_with_them() {
+    for theirs in [false, true] {
+        let world = World::new();
+        let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+        let mallory = world.person("mallory").await;
+        let by = if theirs { &alice } else { &mallory };
+        bob.gets(&[invites_as(&world, by, &alice, &bob).await]).await;
+        let owner = &alice.context().owner;
+        let known =
+            KnownAccount { alias: owner.alias.clone(), account: owner.account.clone(), bound: Millis(1) };
+        let needed = founding::begin(bob.context(), &known).await.expect("begun");
+        assert_eq!(needed, !theirs);
     }
 }

@@ -136,10 +136,11 @@ pub(crate) async fn open(db: &mut SqliteConnection) -> Result<Vec<RequestRow>, V
     rows.iter().map(read).collect()
 }
 
-/// Whether an invitation of somebody was accepted and is not joined yet.
+/// Whether an invitation that is really of somebody was accepted and is not joined yet. What others claim in their name
+/// holds up nothing.
 pub(crate) async fn is_joining(db: &mut SqliteConnection, account: &AccountId) -> Result<bool, VaultError> {
     Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM requests WHERE account = ? AND standing = 'accepted')",
+        "SELECT EXISTS (SELECT 1 FROM requests WHERE account = ? AND standing = 'accepted' AND verified = 1)",
     )
     .bind(account.as_bytes().as_slice())
     .fetch_one(db)
