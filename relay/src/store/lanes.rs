@@ -17,6 +17,7 @@ use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::handle::Store;
 use super::items::{ITEM_COLUMNS, ItemKind, NewItem, Submitter, lane_item};
+use super::rows::limit;
 use super::tx::Tx;
 use super::types::{LaneId, LaneItem, LaneStatus};
 use crate::mailbox::MailboxKey;
@@ -99,14 +100,14 @@ impl Store {
         let text = format!(
             "SELECT o.seq, {ITEM_COLUMNS} FROM outbox o JOIN items i ON i.id = o.item \
              WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ? AND incarnation = ?) AND o.seq >= ? \
-             ORDER BY o.seq LIMIT ?"
+             ORDER BY o.seq LIMIT {}",
+            limit(max_items)
         );
         let mut rows = sqlx::query(AssertSqlSafe(text))
             .bind(lane.peer.as_str())
             .bind(sql(lane.class.code()))
             .bind(incarnation.as_bytes().as_slice())
             .bind(sql(from.0))
-            .bind(sql(max_items as u64))
             .fetch(self.readers());
         let (mut items, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(StoreError::sql(doing))? {
@@ -116,6 +117,9 @@ impl Store {
                 break;
             }
             items.push(item);
+            if items.len() >= max_items {
+                break;
+            }
         }
         Ok(items)
     }

@@ -9,6 +9,7 @@ use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::handle::Store;
 use super::items::{ITEM_COLUMNS, delivery};
+use super::rows::limit;
 use super::tx::Tx;
 use super::types::{HelloOutcome, Waiting};
 use crate::mailbox::{MailboxKey, Resume, resume};
@@ -42,13 +43,13 @@ impl Store {
         let text = format!(
             "SELECT m.seq, {ITEM_COLUMNS} FROM mailbox m JOIN items i ON i.id = m.item \
              WHERE m.device = (SELECT id FROM devices WHERE account = ? AND device = ? AND active = 1) AND m.seq > ? \
-             ORDER BY m.seq LIMIT ?"
+             ORDER BY m.seq LIMIT {}",
+            limit(max_items)
         );
         let mut rows = sqlx::query(AssertSqlSafe(text))
             .bind(who.account.as_bytes().as_slice())
             .bind(who.device.as_bytes().as_slice())
             .bind(sql(after.0))
-            .bind(sql(max_items as u64))
             .fetch(self.readers());
         let (mut waiting, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(StoreError::sql("read a mailbox"))? {
@@ -58,6 +59,9 @@ impl Store {
                 break;
             }
             waiting.push(item);
+            if waiting.len() >= max_items {
+                break;
+            }
         }
         Ok(waiting)
     }

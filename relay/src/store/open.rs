@@ -70,6 +70,9 @@ pub(super) fn options(folder: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .statement_cache_capacity(STATEMENTS)
+        // Temporary files would lie outside of the data folder, and cost system calls for every other transaction.
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging()
 }
 
 async fn connect(folder: &Path) -> Result<SqliteConnection, StoreError> {

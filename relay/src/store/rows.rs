@@ -12,6 +12,13 @@ pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 /// The row counts for which statements are prepared: few, so that each is prepared once and then reused.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
+/// The number to write behind LIMIT for a read of `wanted` rows; the reader stops by itself at `wanted`. It stands in the
+/// text, because SQLite prepares a statement anew for each use when the limit is a bound value; and there are few of them,
+/// so that few statements are prepared.
+pub(crate) fn limit(wanted: usize) -> usize {
+    wanted.next_power_of_two()
+}
+
 /// An INSERT of many rows.
 pub(crate) struct Insert {
     /// Up to and including `VALUES`.
