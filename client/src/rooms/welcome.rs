@@ -58,7 +58,8 @@ pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> 
     Ok(())
 }
 
-/// Whether they invited us already, by an invitation that `known` shows to be theirs. What others claim in their name does not count.
+/// Whether they invited us already, by an invitation that `known` shows to be theirs. What others claim in
+/// their name does not count.
 pub(crate) async fn is_invited(tx: &mut Tx<'_>, known: &KnownAccount) -> Result<bool, ClientError> {
     let mut invited = false;
     for request in requests::open(tx.db()?).await? {
