@@ -44,10 +44,7 @@ pub(super) async fn room(
 ) -> ApiResult<Json<RoomResponse>> {
     let info = rooms.room_for(*caller, room).await.map_err(store_failed("looking up a room"))?;
     info.map(|info| Json(seen(info))).ok_or_else(|| {
-        ApiError::new(
-            Refusal::UnknownRoom,
-            "this device is in no such room; check its id, or found it",
-        )
+        ApiError::new(Refusal::UnknownRoom, "this device is in no such room; check its id, or found it")
     })
 }
 
