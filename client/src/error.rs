@@ -254,6 +254,11 @@ pub enum VaultError {
     /// The profile has none.
     #[error("there is no vault in {0}: run `register` first, or name another --profile")]
     Missing(PathBuf),
+    /// Its header is there, and the database is not.
+    #[error(
+        "the vault's database {0} is missing, though its key is there: restore it from a backup; only if the registration never came to its end, run `register` again"
+    )]
+    DatabaseMissing(PathBuf),
     /// The profile has one already.
     #[error("there is a vault in {0} already")]
     Exists(PathBuf),
@@ -356,6 +361,7 @@ impl VaultError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "no-vault",
+            Self::DatabaseMissing(_) => "vault-database-missing",
             Self::Exists(_) => "vault-exists",
             Self::Busy(_) => "vault-busy",
             Self::NoKeyring(_) => "no-keyring",

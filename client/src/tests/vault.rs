@@ -162,6 +162,16 @@ async fn no_vault_is_said_as_such() {
 }
 
 #[tokio::test]
+async fn a_lost_database_is_told_from_a_vault_that_never_was() {
+    let house = House::new();
+    let unlock = Unlock::KeyFile(house.key_file());
+    house.make(&unlock).await;
+    fs::remove_file(house.profile.database()).expect("removed");
+    let fault = house.fault(&unlock).await;
+    assert_eq!(fault.code(), "vault-database-missing", "{fault}");
+}
+
+#[tokio::test]
 async fn nothing_of_a_message_stands_in_the_files() {
     const SECRET: &str = "the cellar key is under the third flowerpot";
     let world = World::new();

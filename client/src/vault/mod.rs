@@ -84,7 +84,7 @@ impl Vault {
         let lock = take_lock(profile)?;
         let key = fetch_key(profile, unlock).await?;
         if !profile.database().exists() {
-            return Err(VaultError::Missing(profile.dir().to_owned()));
+            return Err(VaultError::DatabaseMissing(profile.database()));
         }
         let connection = database::open(&profile.database(), &key, false).await?;
         Self::with(connection, lock).await
