@@ -6,6 +6,7 @@ mod cddl;
 mod chapters;
 mod content;
 mod cose;
+mod frames;
 mod kinds;
 mod laws;
 mod negative;

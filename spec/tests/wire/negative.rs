@@ -5,6 +5,7 @@ use posthouse_spec::Cbor;
 use posthouse_spec::limits::{MAX_DEPTH, MAX_ENVELOPE_ITEMS, MAX_FIELDS};
 
 use crate::book::{Negative, Vector};
+use crate::frames::*;
 use crate::samples::*;
 
 /// The types that arrive from outside as a whole: the payloads that are signed, and the frames of every socket.

@@ -7,6 +7,7 @@ use posthouse_spec::room::{Role, RoomContext, RoomKind, Suite};
 use posthouse_spec::{Cbor, Payload};
 
 use crate::book::Vector;
+use crate::frames::*;
 use crate::samples::*;
 
 struct Book {
