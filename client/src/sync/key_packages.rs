@@ -1,8 +1,9 @@
 //! Keeping the relay stocked with key packages, by which others invite this device while it is away.
 
 use posthouse_crypto::room::member::key_package;
+use posthouse_spec::Millis;
 use posthouse_spec::client::http::{Base64, KeyPackageCounts, KeyPackageUpload};
-use posthouse_spec::limits::{KEY_PACKAGES_PER_DEVICE, MAX_UPLOAD};
+use posthouse_spec::limits::{KEY_PACKAGES_PER_DEVICE, LEAF_CLAIM_LIFETIME_MS, MAX_UPLOAD};
 use posthouse_spec::room::Suite;
 use reqwest::Method;
 
@@ -13,6 +14,8 @@ use crate::vault::key_packages::{self, Pending};
 
 /// Below this many at the relay more are made.
 const LOW_WATER: u64 = KEY_PACKAGES_PER_DEVICE as u64 / 2;
+/// After this time the last resort is replaced, milliseconds: long before its claim lapses and nobody could use it.
+const LAST_RESORT_RENEWAL_MS: u64 = LEAF_CLAIM_LIFETIME_MS / 3;
 /// What the relay is asked for, as errors say it.
 const DOING: &str = "keep key packages at the relay";
 /// Where they go.
@@ -36,7 +39,8 @@ pub(crate) async fn top_up(context: &Context) -> Result<(), ClientError> {
 async fn make(context: &Context, suite: Suite, at_relay: u64) -> Result<bool, ClientError> {
     let now = context.relay.time().await;
     let mut tx = context.vault.begin().await?;
-    let has_last_resort = key_packages::has_last_resort(tx.db()?, suite).await?;
+    let recent = Millis(now.0.saturating_sub(LAST_RESORT_RENEWAL_MS));
+    let has_last_resort = key_packages::has_last_resort(tx.db()?, suite, recent).await?;
     let missing = if at_relay < LOW_WATER { KEY_PACKAGES_PER_DEVICE as u64 - at_relay } else { 0 };
     let wanted = (0..missing).map(|_| false).chain((!has_last_resort).then_some(true));
     let mut made = false;

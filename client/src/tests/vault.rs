@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use posthouse_crypto::room::member::NewKeyPackage;
+use posthouse_spec::room::Suite;
+use posthouse_spec::{KeyPackageHash, Millis};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -11,7 +14,7 @@ use super::world::World;
 use crate::error::{ClientError, VaultError};
 use crate::model::{Conversation, MessageState, Page};
 use crate::profile::{Profile, Unlock};
-use crate::vault::{Vault, messages, outbox};
+use crate::vault::{Vault, key_packages, messages, outbox};
 use crate::{Category, Client};
 
 fn passphrase(text: &str) -> Unlock {
@@ -159,6 +162,21 @@ async fn no_vault_is_said_as_such() {
     let Err(error) = opened else { unreachable!("there is none") };
     assert_eq!((error.code(), error.category()), ("no-vault", Category::Vault));
     assert!(!house.profile.dir().exists());
+}
+
+#[tokio::test]
+async fn a_last_resort_counts_only_while_it_is_recent() {
+    let house = House::new();
+    let unlock = Unlock::KeyFile(house.key_file());
+    let vault = Vault::create(&house.profile, &unlock).await.expect("a new vault");
+    let mut tx = vault.begin().await.expect("a transaction");
+    let package = NewKeyPackage { bytes: vec![1], hash: KeyPackageHash::new([1; 32]) };
+    let suite = Suite::PostQuantum;
+    key_packages::insert(tx.db().expect("db"), suite, true, &package, Millis(5)).await.expect("kept");
+    for (since, counts) in [(5, true), (6, false)] {
+        let found = key_packages::has_last_resort(tx.db().expect("db"), suite, Millis(since)).await;
+        assert_eq!(found.expect("an answer"), counts, "since {since}");
+    }
 }
 
 #[tokio::test]

@@ -56,12 +56,15 @@ pub(crate) async fn pending(db: &mut SqliteConnection, suite: Suite) -> Result<V
         .collect()
 }
 
-/// Whether a last resort of the suite was ever made.
-pub(crate) async fn has_last_resort(db: &mut SqliteConnection, suite: Suite) -> Result<bool, VaultError> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM key_packages WHERE suite = ? AND last_resort = 1)")
-        .bind(int(suite.code()))
-        .fetch_one(db)
-        .await?)
+/// Whether a last resort of the suite was made at `since` or later.
+pub(crate) async fn has_last_resort(
+    db: &mut SqliteConnection,
+    suite: Suite,
+    since: Millis,
+) -> Result<bool, VaultError> {
+    let text =
+        "SELECT EXISTS (SELECT 1 FROM key_packages WHERE suite = ? AND last_resort = 1 AND created >= ?)";
+    Ok(sqlx::query_scalar(text).bind(int(suite.code())).bind(int(since.0)).fetch_one(db).await?)
 }
 
 /// These are at the relay: their public bytes need not be kept.
