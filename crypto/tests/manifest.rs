@@ -28,6 +28,8 @@ fn first() -> Manifest {
         client_url: Text::new("https://a.example").expect("within the limit"),
         created: Millis(0),
         lineage: None,
+        mailbags: None,
+        circuits: None,
     }
 }
 
@@ -40,6 +42,8 @@ fn successor(before: &Signed<Manifest>, root: u64) -> Manifest {
         root: key(root).public(),
         next_root: key_hash(&key(root + 1).public()),
         lineage: Some(lineage(&previous)),
+        mailbags: None,
+        circuits: None,
         ..first()
     }
 }

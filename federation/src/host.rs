@@ -11,7 +11,9 @@ use posthouse_spec::limits::MAX_ENVELOPE;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::deliver::RefusedItem;
 use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
-use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::peer::{
+    KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
+};
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
 
 /// The largest item that a lane carries, bytes: an envelope of one item, without the envelope's own fields and
@@ -163,6 +165,9 @@ pub trait Service: Send + Sync {
 
     /// What a room's hub is asked.
     async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse;
+
+    /// What a holder of mailbags is asked.
+    async fn mailbag(&self, from: &Domain, request: MailbagRequest) -> MailbagResponse;
 }
 
 /// The manifests by which other relays are known, one for each domain, each followed along its chain.

@@ -180,6 +180,8 @@ fn compose(
         client_url: Text::new(announcement.client_url.as_str())?,
         created: now,
         lineage: last.map(lineage),
+        mailbags: None,
+        circuits: None,
     })
 }
 

@@ -14,8 +14,10 @@ use posthouse_spec::cbor::Text;
 use posthouse_spec::envelope::{Envelope, Item, LaneClass};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
-use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
-use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::peer::hello::{LaneCursor, PeerRefusal, PeerRule};
+use posthouse_spec::peer::{
+    KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
+};
 use posthouse_spec::{Cbor, Domain, Incarnation, LaneSeq, Signed};
 
 use crate::hub::Rooms;
@@ -193,6 +195,13 @@ impl Service for RelayHost {
 
     async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse {
         self.rooms.answer((self.clock)(), from, request).await
+    }
+
+    async fn mailbag(&self, _: &Domain, _: MailbagRequest) -> MailbagResponse {
+        MailbagResponse::Rejected(PeerRefusal {
+            rule: PeerRule::NotAHolder,
+            detail: Text::clipped("this relay holds no mailbags"),
+        })
     }
 }
 

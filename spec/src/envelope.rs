@@ -4,9 +4,9 @@
 //! carries a run of them under one signature of an origin's node key. The receiver keeps one cursor for each lane in
 //! the same transaction as the items, so that a repeat changes nothing.
 
-use crate::cbor::{List, Octets};
+use crate::cbor::{List, Octets, Text};
 use crate::ids::{Epoch, Incarnation, LaneSeq, Millis, RoomId};
-use crate::limits::{MAX_BODY, MAX_ENVELOPE, MAX_ENVELOPE_ITEMS};
+use crate::limits::{MAX_BODY, MAX_DETAIL, MAX_ENVELOPE, MAX_ENVELOPE_ITEMS, MAX_MARK};
 use crate::name::Domain;
 use crate::room::{Decided, WelcomeBundle};
 use crate::sign1::Payload;
@@ -37,6 +37,8 @@ record! {
         3 => epoch: Epoch,
         /// The MLS PrivateMessage, as an MLSMessage.
         4 => body: Octets<MAX_BODY>,
+        /// The origin's own mark, which only it can read: it comes back in [`UndeliveredItem`].
+        -1 => mark: Option<Octets<MAX_MARK>>,
     }
 }
 
@@ -79,6 +81,42 @@ record! {
     }
 }
 
+codes! {
+    /// What became of a message after it was taken off its lane.
+    pub enum Undelivered {
+        /// It waited longer than messages are kept.
+        1 => Expired = "expired",
+        /// It was kept aside for its room, and then refused.
+        2 => Refused = "refused",
+        /// The relay lost it: its store was restored from a copy.
+        3 => Lost = "lost",
+    }
+}
+
+record! {
+    /// Word back to the origin of a message that was acknowledged and yet did not reach all its devices.
+    pub struct UndeliveredItem {
+        /// The room.
+        1 => room: RoomId,
+        /// The mark that came with the message.
+        2 => mark: Octets<MAX_MARK>,
+        /// What became of it.
+        3 => what: Undelivered,
+        /// In words.
+        4 => detail: Text<MAX_DETAIL>,
+    }
+}
+
+record! {
+    /// An operator's test of the whole way to another relay and back.
+    pub struct CanaryItem {
+        /// Random; the answer repeats it.
+        1 => nonce: Octets<MAX_MARK>,
+        /// Whether this is the answer.
+        2 => answer: bool,
+    }
+}
+
 choice! {
     /// One item of a lane.
     pub enum Item {
@@ -90,6 +128,10 @@ choice! {
         3 => Decided(DecidedItem),
         /// On the control lane.
         4 => Welcome(WelcomeItem),
+        /// On the messages lane.
+        5 => Undelivered(UndeliveredItem),
+        /// On the control lane.
+        6 => Canary(CanaryItem),
     }
 }
 
@@ -98,19 +140,21 @@ impl Item {
     #[must_use]
     pub fn class(&self) -> LaneClass {
         match self {
-            Self::Message(_) | Self::EpochEnd(_) => LaneClass::Messages,
-            Self::Decided(_) | Self::Welcome(_) => LaneClass::Control,
+            Self::Message(_) | Self::EpochEnd(_) | Self::Undelivered(_) => LaneClass::Messages,
+            Self::Decided(_) | Self::Welcome(_) | Self::Canary(_) => LaneClass::Control,
         }
     }
 
-    /// The room that it is about.
+    /// The room that it is about, if it is about one.
     #[must_use]
-    pub fn room(&self) -> RoomId {
+    pub fn room(&self) -> Option<RoomId> {
         match self {
-            Self::Message(item) => item.room,
-            Self::EpochEnd(item) => item.room,
-            Self::Decided(item) => item.room,
-            Self::Welcome(item) => item.room,
+            Self::Message(item) => Some(item.room),
+            Self::EpochEnd(item) => Some(item.room),
+            Self::Decided(item) => Some(item.room),
+            Self::Welcome(item) => Some(item.room),
+            Self::Undelivered(item) => Some(item.room),
+            Self::Canary(_) => None,
         }
     }
 }

@@ -36,6 +36,10 @@ labels! {
     ENVELOPE = "posthouse/envelope/1";
     /// The HPKE seal to one device (the `info` of RFC 9180).
     DEVICE_SEAL = "posthouse/device-seal/1";
+    /// The HPKE seal of a mailbag to the relay that it is for.
+    MAILBAG_SEAL = "posthouse/mailbag-seal/1";
+    /// The key for the marks that a relay puts on its own messages.
+    MARK_KEY = "posthouse/mark-key/1";
     /// The safety number's hash.
     SAFETY_NUMBER = "posthouse/safety-number/1";
     /// Derivation of the recovery key from the 24 words' entropy.

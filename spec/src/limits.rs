@@ -34,6 +34,18 @@ pub const MAX_MANIFEST: usize = 16 * 1024;
 pub const MAX_ADDRESSES: usize = 16;
 /// Most nodes in a manifest.
 pub const MAX_NODES: usize = 64;
+/// Most relays that hold one relay's mailbags.
+pub const MAX_HOLDERS: usize = 4;
+/// Most relays through which one can be reached by circuit.
+pub const MAX_CIRCUITS: usize = 4;
+/// Longest mark that a relay puts on a message for itself, bytes.
+pub const MAX_MARK: usize = 64;
+/// Largest mailbag, bytes: a sealed envelope.
+pub const MAX_MAILBAG: usize = MAX_ENVELOPE + 1024;
+/// Most mailbags in one list of what is held.
+pub const MAX_MAILBAG_LIST: usize = 256;
+/// Largest gossiped message, bytes.
+pub const MAX_GOSSIP: usize = 4 * 1024;
 /// Longest address or URL, bytes.
 pub const MAX_URL: usize = 512;
 /// Most active devices of one account.

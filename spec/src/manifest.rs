@@ -1,14 +1,16 @@
 //! A relay's manifest: what it says of itself, signed by its root key and chained to the one before.
 
 use crate::cbor::{List, Text};
-use crate::ids::{KeyHash, Lineage, ManifestHash, ManifestSeq, Millis, PublicKey};
-use crate::limits::{MAX_ADDRESSES, MAX_MANIFEST, MAX_NODES, MAX_URL};
+use crate::ids::{KeyHash, Lineage, ManifestHash, ManifestSeq, Millis, PublicKey, SealKey};
+use crate::limits::{MAX_ADDRESSES, MAX_CIRCUITS, MAX_HOLDERS, MAX_MANIFEST, MAX_NODES, MAX_URL};
 use crate::name::Domain;
 use crate::record;
 use crate::sign1::Payload;
 
 /// Where a manifest is published, below the client URL or `https://DOMAIN`.
 pub const WELL_KNOWN_PATH: &str = "/.well-known/posthouse/manifest";
+/// Where the earlier manifests of the chain are published: this path, a slash, and the position in decimal.
+pub const CHAIN_PATH: &str = "/.well-known/posthouse/manifests";
 /// The media type of a signed manifest.
 pub const MEDIA_TYPE: &str = "application/cose; cose-type=\"cose-sign1\"";
 
@@ -21,6 +23,16 @@ record! {
         2 => not_before: Millis,
         /// Until when it is good.
         3 => not_after: Millis,
+    }
+}
+
+record! {
+    /// Where envelopes may be left for this relay while it is down, and the key that they are sealed to.
+    pub struct MailbagOffer {
+        /// The X25519 key.
+        1 => key: SealKey,
+        /// The relays that hold them, in the order in which they are tried.
+        2 => holders: List<Domain, MAX_HOLDERS>,
     }
 }
 
@@ -49,6 +61,10 @@ record! {
         10 => created: Millis,
         /// The hash of the first manifest; absent in the first itself.
         11 => lineage: Option<Lineage>,
+        /// Its mailbags, if it has any.
+        -1 => mailbags: Option<MailbagOffer>,
+        /// The relays through which it can be reached by circuit, where it has no public address.
+        -2 => circuits: Option<List<Domain, MAX_CIRCUITS>>,
     }
 }
 

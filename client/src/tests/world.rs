@@ -78,6 +78,8 @@ impl World {
             client_url: Text::clipped("http://127.0.0.1:1"),
             created: Millis(1),
             lineage: None,
+            mailbags: None,
+            circuits: None,
         });
         let manifest = follow(&domain, None, &manifest).expect("a first manifest");
         Self { ordering, manifest }

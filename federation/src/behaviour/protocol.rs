@@ -14,10 +14,11 @@ pub(crate) enum Protocol {
     Deliver,
     Room,
     Keys,
+    Mailbag,
 }
 
 impl Protocol {
-    const ALL: [Self; 4] = [Self::Hello, Self::Deliver, Self::Room, Self::Keys];
+    const ALL: [Self; 5] = [Self::Hello, Self::Deliver, Self::Room, Self::Keys, Self::Mailbag];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -25,6 +26,7 @@ impl Protocol {
             Self::Deliver => peer::deliver::PROTOCOL,
             Self::Room => peer::room::PROTOCOL,
             Self::Keys => peer::keys::PROTOCOL,
+            Self::Mailbag => peer::mailbag::PROTOCOL,
         }
     }
 

@@ -48,7 +48,7 @@ impl Connector {
         if *domain == self.own.domain {
             return Err(refused("this is the relay itself".into()));
         }
-        if !self.own.policy.permits(domain) {
+        if !self.own.permits(domain) {
             return Err(refused(format!("the operator of {} does not federate with it", self.own.domain)));
         }
         let peer = self.peers.peer(domain);

@@ -111,6 +111,8 @@ mod tests {
             client_url: Text::clipped("https://a.example"),
             created: Millis(1),
             lineage: None,
+            mailbags: None,
+            circuits: None,
         }
     }
 

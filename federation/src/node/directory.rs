@@ -65,7 +65,7 @@ impl Directory {
     /// What is known without asking anybody.
     pub(crate) async fn pinned(&self, domain: &Domain) -> Result<Option<Verified<Manifest>>, PeerError> {
         if *domain == self.own.domain {
-            return Ok(Some(self.own.manifest.clone()));
+            return Ok(Some(self.own.manifest()));
         }
         let pinned = self.host.pinned(domain).await.map_err(|e| own_store_failed(domain, &e))?;
         let check = |pinned| follow(domain, None, &pinned).map_err(|fault| unknown(domain, &fault));
@@ -99,8 +99,8 @@ impl Directory {
         // Its own signature first: a look-up on the word of anybody who can write a domain would be a gift to them.
         follow(domain, None, shown).map_err(name_fault)?;
         if *domain == self.own.domain {
-            let own = self.own.manifest.signed();
-            return follow(domain, Some(own), shown).map_err(name_fault);
+            let own = self.own.manifest();
+            return follow(domain, Some(own.signed()), shown).map_err(name_fault);
         }
         let unavailable = |error: &dyn std::fmt::Display| {
             Violation::new(PeerRule::Unavailable, format!("this relay's store failed: {error}"))

@@ -9,14 +9,17 @@ use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse}
 
 use super::directory::Directory;
 use super::lanes::Lanes;
+use super::own::Own;
 use super::peers::{PeerStatus, Peers};
 use super::requests::Requests;
 use crate::error::PeerError;
 use crate::host::LaneId;
+use crate::policy::Policy;
 
 /// A handle on a running node. Clones are the same node.
 #[derive(Clone)]
 pub struct Federation {
+    pub(super) own: Arc<Own>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) requests: Requests,
     pub(super) directory: Arc<Directory>,
@@ -57,6 +60,16 @@ impl Federation {
     /// The relay is unknown.
     pub async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
         self.directory.manifest(domain).await
+    }
+
+    /// From now on this relay shows `manifest` of itself.
+    pub fn announce(&self, manifest: Verified<Manifest>) {
+        self.own.replace_manifest(manifest);
+    }
+
+    /// From now on this policy holds, for new sessions.
+    pub fn set_policy(&self, policy: Policy) {
+        self.own.replace_policy(policy);
     }
 
     /// What is known of other relays, by domain.

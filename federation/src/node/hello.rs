@@ -171,7 +171,7 @@ impl Introductions {
         Ok(Hello {
             min_version: PEER_VERSION,
             max_version: PEER_VERSION,
-            manifest: self.own.manifest.signed().clone(),
+            manifest: self.own.manifest().signed().clone(),
             now: self.own.now(),
             cursors: List::new(cursors).unwrap_or_default(),
         })
@@ -187,7 +187,7 @@ impl Introductions {
         let now = self.own.now();
         check_version(hello)?;
         check_clock(&self.own.domain, now, &claimed, hello.now)?;
-        if !self.own.policy.permits(&claimed) {
+        if !self.own.permits(&claimed) {
             let detail = format!("the operator of {} does not federate with {claimed}", self.own.domain);
             return Err(Violation::new(PeerRule::NotAllowed, detail));
         }

@@ -77,7 +77,12 @@ impl Reception {
                 let domain = &session.domain;
                 self.answer(stream, protocol, |request| host.room(domain, request), domain).await
             }
-            _ => {
+            Protocol::Mailbag => {
+                let host = &*self.host;
+                let domain = &session.domain;
+                self.answer(stream, protocol, |request| host.mailbag(domain, request), domain).await
+            }
+            Protocol::Keys | Protocol::Hello => {
                 let host = &*self.host;
                 let domain = &session.domain;
                 self.answer(stream, protocol, |request| host.keys(domain, request), domain).await

@@ -325,6 +325,8 @@ mod tests {
             client_url: Text::clipped("https://a.example"),
             created: Millis(1),
             lineage: None,
+            mailbags: None,
+            circuits: None,
         };
         follow(&domain, None, &root.sign(&manifest)).expect("it is sound")
     }

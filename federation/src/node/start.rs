@@ -210,7 +210,7 @@ impl Listening {
             return Err(BindError::Manifest("it does not list this node's key, or not at this time".into()));
         }
         let discovery = Discovery::new(overrides, allow_private);
-        let own = Arc::new(Own { domain, key: node_key, manifest, policy, allow_private, clock });
+        let own = Arc::new(Own::new(domain, node_key, manifest, policy, allow_private, clock));
         let tasks = Tasks::new();
         let peers = Arc::new(Peers::default());
         let (orders, order_queue) = mpsc::channel(MAX_ORDERS);
@@ -258,7 +258,7 @@ impl Listening {
         drop(tasks.spawn(reception.run(inbound)));
         tasks.spawn_cancellable(Arc::clone(&lanes).keep_scanning(Arc::clone(&host) as Arc<dyn Outbox>));
         tasks.spawn_cancellable(greet(host, connector.clone()));
-        let federation = Federation { lanes, requests: Requests { connector }, directory, peers };
+        let federation = Federation { own, lanes, requests: Requests { connector }, directory, peers };
         Ok(Node { federation, addresses, tasks, connections, swarm, swarm_cancel })
     }
 }

@@ -6,7 +6,7 @@ use futures::AsyncReadExt;
 use libp2p::Stream;
 use posthouse_spec::cbor::Text;
 use posthouse_spec::peer::hello::{HelloResponse, PeerRefusal};
-use posthouse_spec::peer::{KeysResponse, ReceiptFrame, RoomResponse};
+use posthouse_spec::peer::{KeysResponse, MailbagResponse, ReceiptFrame, RoomResponse};
 
 use crate::behaviour::Protocol;
 use crate::codec::FrameWriter;
@@ -41,6 +41,7 @@ pub(crate) async fn refuse(stream: Stream, protocol: Protocol, violation: &Viola
             Protocol::Deliver => writer.send(&ReceiptFrame::Refused(refusal)).await,
             Protocol::Room => writer.send(&RoomResponse::Rejected(refusal)).await,
             Protocol::Keys => writer.send(&KeysResponse::Rejected(refusal)).await,
+            Protocol::Mailbag => writer.send(&MailbagResponse::Rejected(refusal)).await,
         }?;
         writer.close().await
     };

@@ -14,9 +14,11 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::envelope::{Envelope, LaneClass};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
-use posthouse_spec::peer::hello::LaneCursor;
+use posthouse_spec::peer::hello::{LaneCursor, PeerRefusal, PeerRule};
 use posthouse_spec::peer::room::RoomRefusal;
-use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::peer::{
+    KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
+};
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
 use tokio::sync::watch;
 
@@ -241,6 +243,11 @@ impl Service for Memory {
     async fn room(&self, from: &Domain, request: RoomRequest) -> RoomResponse {
         let detail = Text::clipped(&format!("{from} asked {request:?}"));
         RoomResponse::Refused(RoomRefusal { reason: Refusal::UnknownRoom, detail, decided: None })
+    }
+
+    async fn mailbag(&self, from: &Domain, _: MailbagRequest) -> MailbagResponse {
+        let detail = Text::clipped(&format!("no mailbags are held for {from}"));
+        MailbagResponse::Rejected(PeerRefusal { rule: PeerRule::NotAHolder, detail })
     }
 }
 

@@ -183,6 +183,8 @@ impl Relay {
             client_url: Text::clipped("https://relay.example"),
             created: now,
             lineage,
+            mailbags: None,
+            circuits: None,
         })
     }
 

@@ -34,7 +34,7 @@ impl Rooms {
         let taken = match item {
             Item::Decided(item) => self.receive_decided(now, &origin, item, &place).await,
             Item::Welcome(item) => self.receive_welcome(now, &origin, item, &place).await,
-            Item::Message(_) | Item::EpochEnd(_) => {
+            Item::Message(_) | Item::EpochEnd(_) | Item::Undelivered(_) | Item::Canary(_) => {
                 Err(FollowFault::Invalid("a control lane carries decisions and Welcomes alone".into()))
             }
         };
@@ -48,7 +48,7 @@ impl Rooms {
             Err(FollowFault::Invalid(why)) => (ItemRefusal::Invalid, why),
             Err(FollowFault::Later(why)) => return Err(ControlError(why)),
         };
-        tracing::warn!(%origin, %room, reason = %refused.0, detail = refused.1, "an item of a control lane is refused");
+        tracing::warn!(%origin, ?room, reason = %refused.0, detail = refused.1, "an item of a control lane is refused");
         self.pass(now, place).await?;
         Ok(Some(refused))
     }

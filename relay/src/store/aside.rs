@@ -151,10 +151,10 @@ impl Tx {
         let placed = match item {
             Item::Message(item) => self.place_message(now, origin, item, None).await?,
             Item::EpochEnd(item) => self.place_end(now, origin, item, None).await?,
-            Item::Decided(_) | Item::Welcome(_) => Placed::Done,
+            Item::Decided(_) | Item::Welcome(_) | Item::Undelivered(_) | Item::Canary(_) => Placed::Done,
         };
         if let Placed::Refused(reason, why) = placed {
-            tracing::warn!(%origin, %room, %reason, why, "an item that waited for its room is not for anybody here");
+            tracing::warn!(%origin, ?room, %reason, why, "an item that waited for its room is not for anybody here");
         }
         Ok(())
     }

@@ -120,7 +120,7 @@ pub(crate) fn lane_item(row: &SqliteRow) -> Result<Bytes, StoreError> {
     let (room, hub, epoch) = (item.room, item.hub, item.epoch);
     let item = match item.kind {
         kind if kind == ItemKind::Message as i64 => {
-            Item::Message(MessageItem { room, hub, epoch, body: octets(item.body)? })
+            Item::Message(MessageItem { room, hub, epoch, body: octets(item.body)?, mark: None })
         }
         kind if kind == ItemKind::Decided as i64 => {
             Item::Decided(DecidedItem { room, hub, decided: decided(&item.body)? })

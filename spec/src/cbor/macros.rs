@@ -1,7 +1,8 @@
 //! The tables of numbers that become types: [`record!`](crate::record), [`choice!`](crate::choice) and
 //! [`codes!`](crate::codes).
 
-/// Defines a record: a struct encoded as a map with the given integer keys, in ascending order.
+/// Defines a record: a struct encoded as a map with the given integer keys: the critical ones ascending, then the
+/// extensions descending from -1. An extension is always optional, because an older writer does not know it.
 #[macro_export]
 macro_rules! record {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
@@ -16,7 +17,7 @@ macro_rules! record {
                 let present = 0 $(+ usize::from(!$crate::cbor::Cbor::is_absent(&self.$field)))+;
                 w.map(present);
                 $(if !$crate::cbor::Cbor::is_absent(&self.$field) {
-                    w.uint($key);
+                    w.int($key);
                     $crate::cbor::Cbor::write(&self.$field, w);
                 })+
             }

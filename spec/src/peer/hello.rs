@@ -87,6 +87,18 @@ codes! {
         19 => OutOfTurn = "out-of-turn",
         /// The receiver could not take it now; nothing is wrong with the peer.
         20 => Unavailable = "unavailable",
+        /// More than this relay takes from one peer in that time; the peer is slowed down.
+        21 => TooFast = "too-fast",
+        /// Too many rules were broken: this relay talks to the peer again after a time.
+        22 => CutOff = "cut-off",
+        /// Two manifests of one position: evidence, until the operator has decided.
+        23 => Equivocation = "equivocation",
+        /// The holder's space for mailbags is used up, for this destination or for all.
+        24 => HolderFull = "holder-full",
+        /// This relay holds no mailbags for that destination.
+        25 => NotAHolder = "not-a-holder",
+        /// A gossiped message that this relay would not pass on.
+        26 => BadGossip = "bad-gossip",
     }
 }
 

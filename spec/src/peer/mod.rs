@@ -6,9 +6,11 @@
 pub mod deliver;
 pub mod hello;
 pub mod keys;
+pub mod mailbag;
 pub mod room;
 
 pub use deliver::{DeliverFrame, ReceiptFrame};
 pub use hello::Hello;
 pub use keys::{KeysRequest, KeysResponse};
+pub use mailbag::{MailbagRequest, MailbagResponse};
 pub use room::{RoomRequest, RoomResponse};

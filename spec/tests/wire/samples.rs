@@ -174,6 +174,8 @@ pub(crate) fn manifest(first: bool) -> Manifest {
         client_url: text("https://a.example"),
         created: NOW,
         lineage: (!first).then(|| Lineage::new(fill(0x15))),
+        mailbags: None,
+        circuits: None,
     }
 }
 
@@ -232,7 +234,7 @@ pub(crate) fn commit_upload(adds: bool) -> CommitUpload {
 pub(crate) fn items() -> Vec<(&'static str, Item)> {
     let (room, hub, epoch) = (room(), domain("a.example"), Epoch(7));
     vec![
-        ("message", Item::Message(MessageItem { room, hub: hub.clone(), epoch, body: octets(b"sealed") })),
+        ("message", Item::Message(MessageItem { room, hub: hub.clone(), epoch, body: octets(b"sealed"), mark: None })),
         ("epoch-end", Item::EpochEnd(EpochEndItem { room, hub: hub.clone(), epoch })),
         ("decided", Item::Decided(DecidedItem { room, hub: hub.clone(), decided: decided() })),
         ("welcome", Item::Welcome(WelcomeItem { room, hub, decided: decided(), bundle: welcome_bundle() })),

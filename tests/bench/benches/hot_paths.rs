@@ -68,6 +68,7 @@ fn envelope() -> Envelope {
         hub: domain("a.example"),
         epoch: Epoch(7),
         body: body(),
+        mark: None,
     });
     let item = Octets::new(item.to_cbor()).expect("an item of 1 KiB is within the limit");
     Envelope {

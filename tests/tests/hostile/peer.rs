@@ -60,6 +60,8 @@ impl Identity {
             client_url: Text::new(url.clone())?,
             created: now(),
             lineage: None,
+            mailbags: None,
+            circuits: None,
         });
         let body = manifest.as_bytes().clone();
         let server = AbortOnDropHandle::new(tokio::spawn(serve(listener, body)));

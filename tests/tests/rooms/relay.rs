@@ -110,6 +110,8 @@ impl Relay {
             client_url: Text::default(),
             created: NOW,
             lineage: None,
+            mailbags: None,
+            circuits: None,
         };
         let manifest = verify(&root.sign(&manifest), &root.public()).expect("just signed");
         wires.manifests.lock().expect("not poisoned").insert(domain(name), manifest);

@@ -190,6 +190,8 @@ fn first_manifest() -> Manifest {
         client_url: Text::new("https://a.example").unwrap(),
         created: NOW,
         lineage: None,
+        mailbags: None,
+        circuits: None,
     }
 }
 
@@ -201,6 +203,8 @@ pub(crate) fn manifests() -> Value {
         seq: ManifestSeq(2),
         previous: Some(manifest_hash(&first)),
         lineage: Some(lineage(&checked)),
+        mailbags: None,
+        circuits: None,
         created: NOW.after(1000),
         ..first_manifest()
     };

@@ -12,7 +12,7 @@ use crate::quota::Quota;
 
 fn message(epoch: u64, body: &str) -> Item {
     let body = Octets::new(body.as_bytes().to_vec()).unwrap();
-    Item::Message(MessageItem { room: ROOM, hub: own(), epoch: Epoch(epoch), body })
+    Item::Message(MessageItem { room: ROOM, hub: own(), epoch: Epoch(epoch), body, mark: None })
 }
 
 fn end(epoch: u64) -> Item {
