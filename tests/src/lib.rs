@@ -12,6 +12,7 @@ mod relay;
 mod running;
 mod search;
 mod ship;
+pub mod tools;
 
 pub use fault::Proxy;
 pub use network::Network;
