@@ -4,7 +4,7 @@ use posthouse_spec::client::delivery::*;
 use posthouse_spec::client::{Refusal, socket};
 use posthouse_spec::content::{self, Disposition, MimiContent, NestedPart, PartBody};
 use posthouse_spec::envelope::LaneClass;
-use posthouse_spec::peer::{deliver, hello, keys, room as peer_room};
+use posthouse_spec::peer::{deliver, hello, keys, mailbag, room as peer_room};
 use posthouse_spec::*;
 
 use crate::samples::*;
@@ -111,6 +111,45 @@ pub(crate) fn room_responses() -> Vec<(&'static str, peer_room::RoomResponse)> {
         ("decisions", Answer::Decisions(decisions())),
         ("tree", Answer::Tree(octets(b"group info"))),
         ("refused", Answer::Refused(room_refusal(true))),
+        ("rejected", Answer::Rejected(peer_refusal())),
+    ]
+}
+
+pub(crate) fn mailbag() -> mailbag::Mailbag {
+    mailbag::Mailbag {
+        origin: domain("a.example"),
+        destination: domain("b.example"),
+        envelope: EnvelopeId::new(fill(0x90)),
+        expires: NOW.after(limits::RETENTION_MS),
+        sealed: octets(b"sealed envelope"),
+    }
+}
+
+pub(crate) fn mailbag_ref() -> mailbag::MailbagRef {
+    mailbag::MailbagRef { origin: domain("a.example"), envelope: EnvelopeId::new(fill(0x90)), size: 15 }
+}
+
+pub(crate) fn mailbag_list() -> mailbag::MailbagList {
+    mailbag::MailbagList { held: list(vec![mailbag_ref()]), total: 1 }
+}
+
+pub(crate) fn mailbag_requests() -> Vec<(&'static str, mailbag::MailbagRequest)> {
+    use mailbag::MailbagRequest as Ask;
+    vec![
+        ("leave", Ask::Leave(mailbag())),
+        ("list", Ask::List(16)),
+        ("take", Ask::Take(mailbag_ref())),
+        ("drop", Ask::Drop(list(vec![mailbag_ref()]))),
+    ]
+}
+
+pub(crate) fn mailbag_responses() -> Vec<(&'static str, mailbag::MailbagResponse)> {
+    use mailbag::MailbagResponse as Answer;
+    vec![
+        ("held", Answer::Held(NOW.after(limits::RETENTION_MS))),
+        ("list", Answer::List(mailbag_list())),
+        ("mailbag", Answer::Mailbag(list(vec![mailbag()]))),
+        ("dropped", Answer::Dropped(1)),
         ("rejected", Answer::Rejected(peer_refusal())),
     ]
 }

@@ -6,8 +6,8 @@ use posthouse_spec::client::delivery::{self, Delivery, Failure};
 use posthouse_spec::client::{Refusal, socket};
 use posthouse_spec::content::{MimiContent, NestedPart};
 use posthouse_spec::envelope::{self, Envelope, Item, LaneClass};
-use posthouse_spec::manifest::{Manifest, Node};
-use posthouse_spec::peer::{deliver, hello, keys, room as peer_room};
+use posthouse_spec::manifest::{MailbagOffer, Manifest, Node};
+use posthouse_spec::peer::{deliver, hello, keys, mailbag, room as peer_room};
 use posthouse_spec::policy::PolicyRule;
 use posthouse_spec::room::{self, Decision, Role, RoomKind, Suite};
 use posthouse_spec::{Alias, AliasName, Cbor, Domain, Malformed, Payload, Signed};
@@ -61,6 +61,7 @@ const PLAIN: &[Kind] = kinds!(recode {
     "account-record" = account::AccountRecord,
     "invited" = account::Invited,
     "node" = Node,
+    "mailbag-offer" = MailbagOffer,
     "manifest" = Manifest,
     "suite" = Suite,
     "room-kind" = RoomKind,
@@ -81,6 +82,9 @@ const PLAIN: &[Kind] = kinds!(recode {
     "epoch-end-item" = envelope::EpochEndItem,
     "decided-item" = envelope::DecidedItem,
     "welcome-item" = envelope::WelcomeItem,
+    "undelivered" = envelope::Undelivered,
+    "undelivered-item" = envelope::UndeliveredItem,
+    "canary-item" = envelope::CanaryItem,
     "item" = Item,
     "envelope" = Envelope,
     "lane-cursor" = hello::LaneCursor,
@@ -105,6 +109,11 @@ const PLAIN: &[Kind] = kinds!(recode {
     "room-request" = peer_room::RoomRequest,
     "room-refusal" = peer_room::RoomRefusal,
     "room-response" = peer_room::RoomResponse,
+    "mailbag" = mailbag::Mailbag,
+    "mailbag-ref" = mailbag::MailbagRef,
+    "mailbag-request" = mailbag::MailbagRequest,
+    "mailbag-list" = mailbag::MailbagList,
+    "mailbag-response" = mailbag::MailbagResponse,
     "refusal" = Refusal,
     "client-hello" = socket::Hello,
     "submit" = socket::Submit,

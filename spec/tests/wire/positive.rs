@@ -98,7 +98,14 @@ fn identity(book: &mut Book) {
     book.one("invited", "a place in a Welcome", &invited());
     book.one("node", "a node of a relay", &node());
     book.put("manifest/first", "manifest", "without previous and lineage", manifest(true).to_cbor());
+    book.one("mailbag-offer", "who holds, and the key to seal to", &mailbag_offer());
     book.put("manifest/second", "manifest", "with both", manifest(false).to_cbor());
+    let extended = posthouse_spec::manifest::Manifest {
+        mailbags: Some(mailbag_offer()),
+        circuits: Some(list(vec![domain("c.example")])),
+        ..manifest(false)
+    };
+    book.put("manifest/extended", "manifest", "with both extensions", extended.to_cbor());
     book.signed("signed-manifest", &manifest(true));
 }
 
@@ -140,10 +147,14 @@ fn envelopes(book: &mut Book) {
             Item::EpochEnd(inner) => ("epoch-end-item", inner.to_cbor()),
             Item::Decided(inner) => ("decided-item", inner.to_cbor()),
             Item::Welcome(inner) => ("welcome-item", inner.to_cbor()),
+            Item::Undelivered(inner) => ("undelivered-item", inner.to_cbor()),
+            Item::Canary(inner) => ("canary-item", inner.to_cbor()),
         };
         book.put(kind, kind, "an item without its choice", bytes);
         book.put(&format!("item/{name}"), "item", "an item as a lane carries it", item.to_cbor());
     }
+    book.put("message-item/marked", "message-item", "with the origin's mark", marked_message().to_cbor());
+    book.one("undelivered", "a code", &posthouse_spec::envelope::Undelivered::Expired);
     book.one("envelope", "a message and the end of its epoch", &envelope());
     book.signed("signed-envelope", &envelope());
 }
@@ -190,6 +201,11 @@ fn peers(book: &mut Book) {
     );
     book.put("room-refusal/plain", "room-refusal", "without", room_refusal(false).to_cbor());
     book.each("room-response", "its answer", room_responses());
+    book.one("mailbag", "a sealed envelope", &mailbag());
+    book.one("mailbag-ref", "names one", &mailbag_ref());
+    book.one("mailbag-list", "what is held", &mailbag_list());
+    book.each("mailbag-request", "a question to a holder", mailbag_requests());
+    book.each("mailbag-response", "its answer", mailbag_responses());
 }
 
 fn clients(book: &mut Book) {

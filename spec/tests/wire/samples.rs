@@ -4,7 +4,7 @@ use bytes::Bytes;
 use posthouse_spec::account::*;
 use posthouse_spec::cbor::{List, Octets, Text};
 use posthouse_spec::envelope::*;
-use posthouse_spec::manifest::{Manifest, Node};
+use posthouse_spec::manifest::{MailbagOffer, Manifest, Node};
 use posthouse_spec::room::*;
 use posthouse_spec::*;
 
@@ -238,7 +238,33 @@ pub(crate) fn items() -> Vec<(&'static str, Item)> {
         ("epoch-end", Item::EpochEnd(EpochEndItem { room, hub: hub.clone(), epoch })),
         ("decided", Item::Decided(DecidedItem { room, hub: hub.clone(), decided: decided() })),
         ("welcome", Item::Welcome(WelcomeItem { room, hub, decided: decided(), bundle: welcome_bundle() })),
+        ("undelivered", Item::Undelivered(undelivered_item())),
+        ("canary", Item::Canary(CanaryItem { nonce: octets(&fill::<16>(0x71)), answer: true })),
     ]
+}
+
+/// A message that carries its origin's mark.
+pub(crate) fn marked_message() -> MessageItem {
+    MessageItem {
+        room: room(),
+        hub: domain("a.example"),
+        epoch: Epoch(7),
+        body: octets(b"sealed"),
+        mark: Some(octets(&fill::<44>(0x80))),
+    }
+}
+
+fn undelivered_item() -> UndeliveredItem {
+    UndeliveredItem {
+        room: room(),
+        mark: octets(&fill::<44>(0x80)),
+        what: Undelivered::Expired,
+        detail: text("in words"),
+    }
+}
+
+pub(crate) fn mailbag_offer() -> MailbagOffer {
+    MailbagOffer { key: SealKey::new(fill(0xe1)), holders: list(vec![domain("c.example")]) }
 }
 
 pub(crate) fn envelope() -> Envelope {

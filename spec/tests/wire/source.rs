@@ -15,6 +15,7 @@ pub(crate) const FILES: &[&str] = &[
     "peer/deliver.rs",
     "peer/keys.rs",
     "peer/room.rs",
+    "peer/mailbag.rs",
     "client/mod.rs",
     "client/socket.rs",
     "client/delivery.rs",
