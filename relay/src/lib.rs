@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod http;
 pub mod hub;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use posthouse_federation::BindError;
 
 use crate::config::TlsFault;
+use crate::control::server::NoSocket;
 use crate::keys::KeysError;
 use crate::manifest::ManifestError;
 use crate::store::StoreError;
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The node for other relays.
     #[error(transparent)]
     Node(#[from] BindError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] NoSocket),
     /// Another program has the port.
     #[error(
         "listening for {what} at {address}: another program has that port; stop it, or set `{key}` to another address"

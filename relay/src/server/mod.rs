@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::config::{Settings, load_tls};
+use crate::control::server::{ControlSocket, Controlled};
 use crate::hub::Rooms;
 use crate::keys::Keys;
 use crate::manifest::{self, Announcement};
@@ -231,6 +232,13 @@ impl Parts {
         let web = Handle::new();
         let failed = CancellationToken::new();
         tasks::spawn(&self.tasks, &self.stop, &app, self.settings.retention_ms);
+        let control = ControlSocket::bind(&self.settings.data)?;
+        self.tasks.spawn(control.serve(Controlled {
+            app: app.clone(),
+            ready: Arc::new(ready.clone()),
+            started: (self.clock)(),
+            stop: self.stop.clone(),
+        }));
         let router: Router = http::router(app);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let listen = |error| listen::refused("clients", "http.listen", self.settings.http.listen, error);

@@ -1,0 +1,18 @@
+//! The control socket: how the operator's commands reach the relay that runs.
+//!
+//! The relay serves HTTP with JSON at `DATA/control.sock`, which only the user that runs it may open; there is no other
+//! lock on it, and nothing of it is on any network. [`server`] is the relay's end and the table of its routes, [`client`]
+//! the commands' end; in between there is one file a noun.
+
+pub mod client;
+pub mod server;
+
+mod place;
+mod reply;
+mod status;
+
+pub use client::{ControlError, Running};
+pub use place::SOCKET;
+pub use reply::{Reply, Trouble};
+pub use server::Controlled;
+pub use status::Status;
