@@ -5,13 +5,15 @@
 //! fact.
 //!
 //! The story, bottom up: [`secret`] holds private keys and the recovery code; [`sign`] checks and makes signed
-//! containers; [`hash`] names things; [`seal`] encrypts to one device; [`identity`] turns an account's chain of
+//! containers; [`hash`] names things; [`seal`] encrypts to one device, [`mark`] for the relay itself; [`identity`] turns an account's chain of
 //! events into an account; [`manifest`] follows a relay's chain of manifests; [`room`] is MLS: the observer's side,
 //! which every relay runs and which can decrypt nothing, and behind the feature `member` the side that can.
 
 pub mod hash;
 pub mod identity;
+pub mod mailbag;
 pub mod manifest;
+pub mod mark;
 pub mod room;
 pub mod seal;
 pub mod secret;
@@ -22,6 +24,7 @@ pub use hash::{
     sha256,
 };
 pub use identity::{Account, IdentityError, KnownAccount, safety_number, verify_record};
+pub use mailbag::{BagError, BagFault, open_mailbag, seal_mailbag};
 pub use manifest::{ManifestFault, follow, lineage};
 pub use seal::{SealError, open, seal_to};
 pub use secret::{BadRecoveryCode, RecoveryCode, SealSecret, SigningKey};

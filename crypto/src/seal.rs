@@ -1,9 +1,9 @@
-//! Seals to one device: HPKE in base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
+//! Seals to one device or relay: HPKE in base mode (RFC 9180) with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
 //! ChaCha20Poly1305.
 //!
-//! The `info` is the label [`DEVICE_SEAL`](posthouse_spec::labels::DEVICE_SEAL), so that a seal made for another
-//! use of the same key does not open here. The sealed form is the 32 bytes of the encapsulated key, then the
-//! ciphertext.
+//! The `info` is a label, [`DEVICE_SEAL`](posthouse_spec::labels::DEVICE_SEAL) or
+//! [`MAILBAG_SEAL`](posthouse_spec::labels::MAILBAG_SEAL), so that a seal made for another use of the same key does not
+//! open here. The sealed form is the 32 bytes of the encapsulated key, then the ciphertext.
 
 use openmls_libcrux_crypto::CryptoProvider;
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -23,13 +23,13 @@ pub enum SealError {
     #[error("cannot seal: the operating system gives no randomness")]
     NoRandomness,
     /// The key to seal to is no usable X25519 key.
-    #[error("cannot seal to this device: its X25519 key is not usable")]
+    #[error("cannot seal to this key: it is no usable X25519 key")]
     BadKey,
     /// The bytes are shorter than any seal.
     #[error("cannot open: {0} bytes are too short for a seal")]
     TooShort(usize),
     /// Sealed to another key, with other associated data, or altered.
-    #[error("cannot open: sealed to another device or for another use, or altered on the way")]
+    #[error("cannot open: sealed to another key or for another use, or altered on the way")]
     DoesNotOpen,
 }
 
@@ -48,13 +48,7 @@ fn provider() -> Result<CryptoProvider, SealError> {
 /// # Errors
 /// The key is not usable, or the system gives no randomness.
 pub fn seal_to(key: &SealKey, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
-    let sealed = provider()?
-        .hpke_seal(suite(), key.as_bytes(), labels::DEVICE_SEAL.as_bytes(), aad, plaintext)
-        .map_err(|_| SealError::BadKey)?;
-    let mut bytes = Vec::with_capacity(ENCAPSULATED_LEN + sealed.ciphertext.as_slice().len());
-    bytes.extend_from_slice(sealed.kem_output.as_slice());
-    bytes.extend_from_slice(sealed.ciphertext.as_slice());
-    Ok(bytes)
+    seal_with_info(key, labels::DEVICE_SEAL.as_bytes(), aad, plaintext)
 }
 
 /// Opens what [`seal_to`] sealed.
@@ -65,7 +59,22 @@ pub fn open(secret: &SealSecret, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<
     open_with_info(secret, labels::DEVICE_SEAL.as_bytes(), aad, sealed)
 }
 
-fn open_with_info(
+pub(crate) fn seal_with_info(
+    key: &SealKey,
+    info: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    let sealed = provider()?
+        .hpke_seal(suite(), key.as_bytes(), info, aad, plaintext)
+        .map_err(|_| SealError::BadKey)?;
+    let mut bytes = Vec::with_capacity(ENCAPSULATED_LEN + sealed.ciphertext.as_slice().len());
+    bytes.extend_from_slice(sealed.kem_output.as_slice());
+    bytes.extend_from_slice(sealed.ciphertext.as_slice());
+    Ok(bytes)
+}
+
+pub(crate) fn open_with_info(
     secret: &SealSecret,
     info: &[u8],
     aad: &[u8],
