@@ -20,7 +20,7 @@ pub mod retry;
 pub use behaviour::peer_id;
 pub use error::{BindError, PeerError};
 pub use host::{
-    Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
+    Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
 };
-pub use node::{Clock, Federation, Listening, Node, NodeConfig, PeerStatus};
-pub use policy::Policy;
+pub use node::{Clock, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Way};
+pub use policy::{Policy, Rule};

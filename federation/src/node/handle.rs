@@ -1,5 +1,6 @@
 //! The handle by which the rest of the relay uses the federation.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use posthouse_crypto::Verified;
@@ -67,9 +68,26 @@ impl Federation {
         self.own.replace_manifest(manifest);
     }
 
-    /// From now on this policy holds, for new sessions.
+    /// From now on this policy holds: sessions with relays that it does not permit are closed, and relays that it permits
+    /// anew are called, if anything is known of them.
     pub fn set_policy(&self, policy: Policy) {
+        let denied: BTreeSet<Domain> =
+            self.peers.known().into_iter().filter(|d| !self.own.permits(d)).collect();
         self.own.replace_policy(policy);
+        let Requests { connector } = &self.requests;
+        for connection in self.peers.sessions_where(|domain| !self.own.permits(domain)) {
+            let network = connector.network.clone();
+            connector.tasks.spawn_cancellable(async move { network.close(connection).await });
+        }
+        for domain in denied.into_iter().filter(|domain| self.own.permits(domain)) {
+            let connector = connector.clone();
+            connector.tasks.clone().spawn_cancellable(async move {
+                connector.peers.peer(&domain).forgive();
+                if let Err(error) = connector.session(&domain).await {
+                    tracing::info!(%error, "a relay that is allowed now was not reached");
+                }
+            });
+        }
     }
 
     /// What is known of other relays, by domain.

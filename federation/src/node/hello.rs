@@ -16,7 +16,7 @@ use posthouse_spec::{Domain, Millis};
 use super::directory::Directory;
 use super::network::Network;
 use super::own::Own;
-use super::peers::Peers;
+use super::peers::{Meeting, Peers};
 use super::wire::{WRITE_TIMEOUT, refuse, report};
 use crate::behaviour::{Protocol, node_key_of};
 use crate::codec::{FrameError, FrameReader, FrameWriter};
@@ -158,6 +158,11 @@ impl Introductions {
     async fn introduce(&self, connection: ConnectionId, manifest: Verified<Manifest>) -> Option<()> {
         let domain = manifest.domain.clone();
         let superfluous = self.peers.introduced(connection, manifest)?;
+        if !self.own.permits(&domain) {
+            // The operator has spoken while the hello was under way.
+            self.network.close(connection).await;
+            return None;
+        }
         tracing::info!(%domain, %connection, "connected to a relay");
         for old in superfluous {
             self.network.close(old).await;
@@ -202,6 +207,8 @@ impl Introductions {
                 format!("the node {peer} is not listed in the manifest of {claimed}, or not at this time");
             return Err(Violation::new(PeerRule::NotANode, detail));
         }
+        let versions = (hello.min_version, hello.max_version);
+        self.peers.peer(&claimed).met(Meeting { at: now, versions, clock: hello.now });
         Ok(manifest)
     }
 }

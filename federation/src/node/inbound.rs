@@ -70,6 +70,12 @@ impl Reception {
             let violation = Violation::new(PeerRule::NoHello, "say hello on this connection first");
             return self.turn_away(&peer, connection, protocol, stream, &violation).await;
         };
+        if !self.introductions.own.permits(&session.domain) {
+            let detail =
+                format!("the operator of {} does not federate with it", self.introductions.own.domain);
+            let violation = Violation::new(PeerRule::NotAllowed, detail);
+            return self.turn_away(&peer, connection, protocol, stream, &violation).await;
+        }
         let served = match protocol {
             Protocol::Deliver => self.deliveries.serve(stream, &session).await,
             Protocol::Room => {

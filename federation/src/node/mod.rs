@@ -28,5 +28,5 @@ mod worker;
 
 pub use config::{Clock, NodeConfig};
 pub use handle::Federation;
-pub use peers::PeerStatus;
+pub use peers::{Meeting, PeerStatus, Way};
 pub use start::{Listening, Node};

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Clock;
-use super::peers::Peers;
+use super::peers::{Peers, Way};
 use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
 
 /// Orders that wait for the swarm.
@@ -155,6 +155,7 @@ impl SwarmTask {
                 let inbound = matches!(endpoint, ConnectedPoint::Listener { .. });
                 tracing::debug!(peer = %peer_id, %connection_id, inbound, "connected");
                 self.peers.opened(connection_id, peer_id, inbound, (self.clock)());
+                self.peers.came_by(connection_id, way(&endpoint));
                 let unwanted = |reply: DialReply| reply.send(Ok(connection_id)).is_err();
                 if self.dials.remove(&connection_id).is_some_and(unwanted) {
                     // Whoever dialled has given up or got through elsewhere.
@@ -199,6 +200,17 @@ impl SwarmTask {
             self.swarm.close_connection(connection);
         }
     }
+}
+
+fn way(endpoint: &ConnectedPoint) -> Way {
+    use libp2p::multiaddr::Protocol::{P2pCircuit, QuicV1};
+    let address = endpoint.get_remote_address();
+    let via = match endpoint {
+        _ if endpoint.is_relayed() || address.iter().any(|part| part == P2pCircuit) => "circuit",
+        _ if address.iter().any(|part| part == QuicV1) => "quic",
+        _ => "tcp",
+    };
+    Way { via, address: address.to_string(), inbound: endpoint.is_listener() }
 }
 
 fn explain(error: &DialError) -> String {

@@ -50,10 +50,41 @@ pub(crate) async fn until(
     watch.wait_for(wanted).await.ok().and_then(|session| session.clone())
 }
 
+/// By which way a connection was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Over which transport: `quic`, `tcp`, or `circuit` through another relay.
+    pub via: &'static str,
+    /// The other end's address.
+    pub address: String,
+    /// Whether the other relay has called.
+    pub inbound: bool,
+}
+
+/// What a relay said of itself in its last hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meeting {
+    /// When that was.
+    pub at: Millis,
+    /// The versions that it speaks, from and to.
+    pub versions: (u16, u16),
+    /// Its clock then.
+    pub clock: Millis,
+}
+
+impl Meeting {
+    /// How far its clock is ahead of this relay's, milliseconds; below zero where it is behind.
+    #[must_use]
+    pub fn ahead_ms(&self) -> i64 {
+        self.clock.0.cast_signed().wrapping_sub(self.at.0.cast_signed())
+    }
+}
+
 struct Connection {
     peer: PeerId,
     inbound: bool,
     opened: Millis,
+    way: Option<Way>,
     strikes: u32,
     session: Current,
 }
@@ -71,6 +102,7 @@ pub(crate) struct Peer {
 #[derive(Default)]
 struct PeerState {
     backoff: Backoff,
+    meeting: Option<Meeting>,
     failed_at: Option<Millis>,
     last_error: Option<PeerError>,
     backlog: BTreeMap<LaneClass, u64>,
@@ -96,6 +128,10 @@ pub struct PeerStatus {
     pub domain: Domain,
     /// Whether a connection stands on which both have said hello.
     pub connected: bool,
+    /// By which way, while it is connected.
+    pub way: Option<Way>,
+    /// Its last hello.
+    pub meeting: Option<Meeting>,
     /// Items that wait for it, by lane class.
     pub backlog: Vec<(LaneClass, u64)>,
     /// What went wrong last, while it is not connected.
@@ -154,6 +190,11 @@ impl Peer {
         state.failed_at = None;
     }
 
+    /// Forgets what went wrong: the operator wants it to be tried again at once.
+    pub(crate) fn forgive(&self) {
+        self.contact();
+    }
+
     /// Takes note of how much waits on a lane.
     pub(crate) fn set_backlog(&self, domain: &Domain, class: LaneClass, items: u64) {
         lock(&self.state).backlog.insert(class, items);
@@ -171,12 +212,19 @@ impl Peer {
         token
     }
 
-    fn status(&self, domain: &Domain) -> PeerStatus {
+    /// Takes note of a hello.
+    pub(crate) fn met(&self, meeting: Meeting) {
+        lock(&self.state).meeting = Some(meeting);
+    }
+
+    fn status(&self, domain: &Domain, way: Option<Way>) -> PeerStatus {
         let state = lock(&self.state);
         let connected = self.current.borrow().is_some();
         PeerStatus {
             domain: domain.clone(),
             connected,
+            way: way.filter(|_| connected),
+            meeting: state.meeting,
             backlog: state.backlog.iter().map(|(class, items)| (*class, *items)).collect(),
             last_error: state.last_error.as_ref().filter(|_| !connected).map(ToString::to_string),
             retry_at: Some(state.backoff.not_before()).filter(|at| !connected && *at > Millis(0)),
@@ -192,8 +240,15 @@ impl Peers {
 
     pub(crate) fn opened(&self, connection: ConnectionId, peer: PeerId, inbound: bool, now: Millis) {
         let session = Current::default();
-        let entry = Connection { peer, inbound, opened: now, strikes: 0, session };
+        let entry = Connection { peer, inbound, opened: now, way: None, strikes: 0, session };
         lock(&self.0).connections.insert(connection, entry);
+    }
+
+    /// Takes note of the way by which a connection was made.
+    pub(crate) fn came_by(&self, connection: ConnectionId, way: Way) {
+        if let Some(known) = lock(&self.0).connections.get_mut(&connection) {
+            known.way = Some(way);
+        }
     }
 
     pub(crate) fn closed(&self, connection: ConnectionId) {
@@ -236,6 +291,19 @@ impl Peers {
         Some(table.connections.iter().filter_map(superfluous).collect())
     }
 
+    /// The relays of which anything is remembered.
+    pub(crate) fn known(&self) -> Vec<Domain> {
+        lock(&self.0).peers.keys().cloned().collect()
+    }
+
+    /// The connections of sessions with relays that are so.
+    pub(crate) fn sessions_where(&self, so: impl Fn(&Domain) -> bool) -> Vec<ConnectionId> {
+        let with = |(id, known): (&ConnectionId, &Connection)| {
+            known.session.borrow().as_ref().is_some_and(|session| so(&session.domain)).then_some(*id)
+        };
+        lock(&self.0).connections.iter().filter_map(with).collect()
+    }
+
     /// The session on a connection, if hello was said.
     pub(crate) fn session_on(&self, connection: ConnectionId) -> Option<Arc<Session>> {
         lock(&self.0).connections.get(&connection)?.session.borrow().clone()
@@ -269,7 +337,10 @@ impl Peers {
     }
 
     pub(crate) fn status(&self) -> Vec<PeerStatus> {
-        let mut all: Vec<_> = lock(&self.0).peers.iter().map(|(domain, peer)| peer.status(domain)).collect();
+        let table = lock(&self.0);
+        let way = |peer: &Peer| table.connections.get(&peer.session()?.connection)?.way.clone();
+        let mut all: Vec<_> =
+            table.peers.iter().map(|(domain, peer)| peer.status(domain, way(peer))).collect();
         all.sort_by(|a, b| a.domain.cmp(&b.domain));
         all
     }
