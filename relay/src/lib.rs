@@ -1,6 +1,6 @@
 //! The Posthouse relay: one domain's mailboxes and rooms, its store, and its sides towards clients and other relays.
 //!
-//! Bottom up: [`mailbox`], [`rooms`] and [`quota`] are pure rules; [`store`] keeps what must survive, with one writer;
+//! Bottom up: [`mailbox`], [`lane`], [`rooms`] and [`quota`] are pure rules; [`store`] keeps what must survive, with one writer;
 //! [`hub`] runs the rooms; [`outbox`] is what the federation sees. [`accounts`] knows people and their devices,
 //! [`sessions`] their live sockets, and [`http`] is the API over both. [`server`] puts a relay together from its
 //! [`config`], its [`keys`] and its [`manifest`]; [`cli`] is the program.
@@ -13,6 +13,7 @@ pub mod error;
 pub mod http;
 pub mod hub;
 pub mod keys;
+pub mod lane;
 pub mod logging;
 pub mod mailbox;
 pub mod manifest;
