@@ -63,11 +63,6 @@ impl Federation {
         self.directory.manifest(domain).await
     }
 
-    /// From now on this relay shows `manifest` of itself.
-    pub fn announce(&self, manifest: Verified<Manifest>) {
-        self.own.replace_manifest(manifest);
-    }
-
     /// From now on this policy holds: sessions with relays that it does not permit are closed, and relays that it permits
     /// anew are called, if anything is known of them.
     pub fn set_policy(&self, policy: Policy) {

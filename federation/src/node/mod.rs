@@ -17,9 +17,11 @@ mod handle;
 mod hello;
 mod inbound;
 mod lanes;
+mod mailbags;
 mod network;
 mod own;
 mod peers;
+mod renew;
 mod requests;
 mod start;
 mod tasks;
@@ -28,5 +30,6 @@ mod worker;
 
 pub use config::{Clock, NodeConfig};
 pub use handle::Federation;
+pub use mailbags::Contacts;
 pub use peers::{Meeting, PeerStatus, Way};
 pub use start::{Listening, Node};

@@ -59,6 +59,11 @@ impl Own {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).permits(domain)
     }
 
+    /// The policy that holds.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// From now on this policy holds.
     pub(crate) fn replace_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;

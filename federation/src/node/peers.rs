@@ -304,6 +304,11 @@ impl Peers {
         lock(&self.0).connections.iter().filter_map(with).collect()
     }
 
+    /// The current session with each relay that is connected.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.0).peers.values().filter_map(|peer| peer.session()).collect()
+    }
+
     /// The session on a connection, if hello was said.
     pub(crate) fn session_on(&self, connection: ConnectionId) -> Option<Arc<Session>> {
         lock(&self.0).connections.get(&connection)?.session.borrow().clone()
