@@ -22,5 +22,5 @@ pub use error::{BindError, PeerError};
 pub use host::{
     Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
 };
-pub use node::{Clock, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Way};
+pub use node::{Clock, Contacts, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Way};
 pub use policy::{Policy, Rule};

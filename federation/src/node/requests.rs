@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::AsyncReadExt;
 use posthouse_spec::limits::MAX_PEER_FRAME;
 use posthouse_spec::peer::hello::{PeerRefusal, PeerRule};
-use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::peer::{
+    KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
+};
 use posthouse_spec::{Cbor, Domain};
 
 use super::connector::Connector;
@@ -56,6 +58,18 @@ impl Requests {
             answer => Ok(answer),
         };
         self.ask(domain, Protocol::Room, "a question about a room", request, refusal).await
+    }
+
+    pub(crate) async fn mailbag(
+        &self,
+        domain: &Domain,
+        request: &MailbagRequest,
+    ) -> Result<MailbagResponse, PeerError> {
+        let refusal = |answer| match answer {
+            MailbagResponse::Rejected(refusal) => Err(refusal),
+            answer => Ok(answer),
+        };
+        self.ask(domain, Protocol::Mailbag, "a question about mailbags", request, refusal).await
     }
 
     async fn ask<Q: Cbor + Sync, A: Cbor>(
