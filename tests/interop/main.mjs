@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 const { Target, honest, refused, relayOf } = await import('./src/checks.mjs')
 const { memberOf } = await import('./src/member.mjs')
 const { itemName, CLASS } = await import('./src/records.mjs')
+const { quic } = await import('./src/relay.mjs')
 
 const { values: options } = parseArgs({
   options: {
@@ -87,7 +88,7 @@ relay.onHello = (from, connection) => tell('hello', { from, address: connection.
 relay.trouble = (protocol, error) => process.stderr.write(`${protocol}: ${error.stack}\n`)
 
 const overrides = Object.fromEntries([relay, ...breakers].map(({ identity }) => [identity.domain, identity.url]))
-tell('ready', { overrides })
+tell('ready', { overrides, transports: quic === undefined ? ['tcp'] : ['quic', 'tcp'] })
 
 for await (const line of createInterface({ input: process.stdin })) {
   const command = JSON.parse(line)

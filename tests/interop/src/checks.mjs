@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Key, sha256 } from './cose.mjs'
 import { Broken, Identity, fetchManifest, follow } from './identity.mjs'
 import * as wire from './records.mjs'
-import { PROTOCOL, Relay } from './relay.mjs'
+import { PROTOCOL, Relay, quic } from './relay.mjs'
 
 const ROOM = Buffer.alloc(32, 9)
 const DAY_MS = 86_400_000
@@ -111,6 +111,8 @@ export const honest = {
     await connection.close()
   }
 }
+
+if (quic === undefined) delete honest['hello over quic']
 
 /** A relay that has said hello once, so that its manifest is pinned. */
 async function known(target, relay) {

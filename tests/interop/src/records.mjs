@@ -129,9 +129,11 @@ export const envelope = record({
   first: [6, position], created: [7, position], items: [8, list(bytes(0, MAX_ENVELOPE), MAX_ENVELOPE_ITEMS)]
 })
 
+const ITEMS = ['message-item', 'epoch-end-item', 'decided-item', 'welcome-item', 'undelivered-item', 'canary-item']
+
 /** Items as far as this relay looks into them: what each is, and which room it is for. */
 export const epochEnd = (room, hub, epoch) => encode([2, new Map([[1, room], [2, hub], [3, epoch]])])
-export const itemName = (item) => ['message-item', 'epoch-end-item', 'decided-item', 'welcome-item'][decode(item)[0] - 1] ?? 'unknown'
+export const itemName = (item) => ITEMS[decode(item)[0] - 1] ?? 'unknown'
 
 const accountRecord = record({ binding: [1, signed(8192)], chain: [2, list(signed(4096), 4096)] })
 

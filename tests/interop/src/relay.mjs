@@ -3,7 +3,6 @@
 import { randomBytes } from 'node:crypto'
 
 import { noise } from '@chainsafe/libp2p-noise'
-import { quic } from '@chainsafe/libp2p-quic'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
@@ -15,6 +14,9 @@ import { Malformed } from './cbor.mjs'
 import { LABELS, open, verify } from './cose.mjs'
 import { Broken, fetchManifest, follow, listsNode } from './identity.mjs'
 import * as wire from './records.mjs'
+
+/** QUIC is native code, which is not built for every machine; without it this relay speaks TCP only. */
+export const quic = await import('@chainsafe/libp2p-quic').then((found) => found.quic, () => undefined)
 
 export const PROTOCOL = { hello: '/posthouse/hello/1', deliver: '/posthouse/deliver/1', keys: '/posthouse/keys/1' }
 const VERSION = 1
@@ -64,8 +66,8 @@ export class Relay {
     const relay = new Relay(identity, overrides)
     relay.node = await createLibp2p({
       privateKey: await generateKeyPairFromSeed('Ed25519', identity.node.seed),
-      addresses: { listen: ['/ip4/127.0.0.1/udp/0/quic-v1', '/ip4/127.0.0.1/tcp/0'] },
-      transports: [quic(), tcp()],
+      addresses: { listen: [...(quic ? ['/ip4/127.0.0.1/udp/0/quic-v1'] : []), '/ip4/127.0.0.1/tcp/0'] },
+      transports: [...(quic ? [quic()] : []), tcp()],
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()]
     })
