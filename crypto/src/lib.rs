@@ -25,7 +25,7 @@ pub use hash::{
 };
 pub use identity::{Account, IdentityError, KnownAccount, safety_number, verify_record};
 pub use mailbag::{BagError, BagFault, open_mailbag, seal_mailbag};
-pub use manifest::{ManifestFault, follow, lineage};
+pub use manifest::{ManifestFault, contradict, follow, follow_chain, lineage, precedes};
 pub use seal::{SealError, open, seal_to};
 pub use secret::{BadRecoveryCode, RecoveryCode, SealSecret, SigningKey};
 pub use sign::{Verified, VerifyError, verify, verify_any, verify_raw};

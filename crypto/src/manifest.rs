@@ -32,7 +32,8 @@ pub enum ManifestFault {
         /// The position in the new manifest.
         found: ManifestSeq,
     },
-    /// Another manifest with the position of the pinned one: evidence of two relays with one root.
+    /// Another manifest with the position of the pinned one, by a key that could sign it: evidence of two relays with
+    /// one root.
     #[error(
         "equivocation: two different manifests have position {0}; ask the relay's operator which one is right before \
          pinning it again"
@@ -72,6 +73,67 @@ pub fn follow(
     Ok(manifest)
 }
 
+/// Follows a chain from the pinned manifest over the links behind it, in their order, to the newest one. The root may
+/// have changed several times on the way.
+///
+/// # Errors
+/// The rule that the first unfit link breaks.
+pub fn follow_chain(
+    domain: &Domain,
+    pinned: &Signed<Manifest>,
+    links: &[Signed<Manifest>],
+    newest: &Signed<Manifest>,
+) -> Result<Verified<Manifest>, ManifestFault> {
+    let mut last = pinned;
+    for link in links {
+        follow(domain, Some(last), link)?;
+        last = link;
+    }
+    follow(domain, Some(last), newest)
+}
+
+/// Checks that a manifest stands in the chain right before `later`, which was verified: `later` names it by its hash.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn precedes(
+    domain: &Domain,
+    later: &Manifest,
+    earlier: &Signed<Manifest>,
+) -> Result<Verified<Manifest>, ManifestFault> {
+    let manifest = check_alone(domain, earlier)?;
+    if manifest.seq.next() != later.seq || later.previous != Some(manifest_hash(earlier)) {
+        return Err(ManifestFault::Previous);
+    }
+    Ok(manifest)
+}
+
+/// Whether two manifests of one position contradict each other, so that both together are evidence: both are signed by
+/// one root; or the `other` one is signed by the root that the manifest `before` both had announced, and the pinned one
+/// is not. Neither a stranger nor a thief of a root that was replaced since can make evidence.
+#[must_use]
+pub fn contradict(
+    domain: &Domain,
+    before: Option<&Signed<Manifest>>,
+    pinned: &Signed<Manifest>,
+    other: &Signed<Manifest>,
+) -> bool {
+    match follow(domain, Some(pinned), other) {
+        Err(ManifestFault::Equivocation(_)) => return true,
+        Err(ManifestFault::Root) => {}
+        _ => return false,
+    }
+    let Some(before) = before else { return false };
+    let (Ok(last), Ok(pinned), Ok(other)) =
+        (check_alone(domain, before), check_alone(domain, pinned), check_alone(domain, other))
+    else {
+        return false;
+    };
+    let direct = last.seq.next() == pinned.seq && pinned.seq == other.seq;
+    let announced = other.root != last.root && pinned.root == last.root;
+    direct && announced && [&pinned, &other].iter().all(|new| check_successor(&last, new).is_ok())
+}
+
 fn check_alone(domain: &Domain, signed: &Signed<Manifest>) -> Result<Verified<Manifest>, ManifestFault> {
     let claimed = signed.peek().map_err(|fault| {
         ManifestFault::Signature(VerifyError::Malformed { label: posthouse_spec::labels::MANIFEST, fault })
@@ -95,8 +157,17 @@ fn check_successor(pinned: &Verified<Manifest>, new: &Verified<Manifest>) -> Res
         return Err(ManifestFault::RolledBack { pinned: pinned.seq, found: new.seq });
     }
     if new.seq == pinned.seq {
-        let same = new.signed().payload_bytes() == pinned.signed().payload_bytes();
-        return if same { Ok(()) } else { Err(ManifestFault::Equivocation(new.seq)) };
+        if new.signed().payload_bytes() == pinned.signed().payload_bytes() {
+            return Ok(());
+        }
+        // Anybody can write a domain and a position; only the same root's second word is evidence against it.
+        return Err(if new.root == pinned.root {
+            ManifestFault::Equivocation(new.seq)
+        } else if lineage(new) == lineage(pinned) {
+            ManifestFault::Root
+        } else {
+            ManifestFault::Lineage
+        });
     }
     if lineage(new) != lineage(pinned) {
         return Err(ManifestFault::Lineage);

@@ -1,6 +1,9 @@
 //! Following a relay from manifest to manifest.
 
-use posthouse_crypto::{ManifestFault, SigningKey, VerifyError, follow, key_hash, lineage, manifest_hash};
+use posthouse_crypto::{
+    ManifestFault, SigningKey, VerifyError, contradict, follow, follow_chain, key_hash, lineage,
+    manifest_hash, precedes,
+};
 use posthouse_spec::cbor::{List, Text};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::{Domain, Lineage, ManifestSeq, Millis, Signed};
@@ -89,4 +92,72 @@ fn each_rule_has_its_fault() {
     assert_eq!(rule(&one, &detached), ManifestFault::Previous);
     let other = key(1).sign(&Manifest { lineage: Some(Lineage::new([0; 32])), ..two });
     assert_eq!(rule(&one, &other), ManifestFault::Lineage);
+}
+
+/// The first manifest and `links` more, of which each has the next root.
+fn rotating(links: u64) -> Vec<Signed<Manifest>> {
+    let mut chain = vec![key(1).sign(&first())];
+    for root in 2..2 + links {
+        let next = successor(&chain[chain.len() - 1], root);
+        chain.push(key(root).sign(&next));
+    }
+    chain
+}
+
+#[test]
+fn a_relay_that_changed_its_root_often_is_followed_over_its_links_and_no_link_may_lack() {
+    let chain = rotating(5);
+    let [pinned, links @ .., newest] = &chain[..] else { unreachable!("six manifests") };
+    assert_eq!(follow(&domain(), Some(pinned), newest), Err(ManifestFault::Root));
+    let followed = follow_chain(&domain(), pinned, links, newest).expect("every link holds");
+    assert_eq!(followed.seq, ManifestSeq(6));
+    // One link alone may lack, since each announces the root after its own.
+    assert_eq!(follow_chain(&domain(), pinned, &links[1..], newest), Err(ManifestFault::Root));
+    assert!(matches!(
+        follow_chain(&domain(), pinned, &[links[0].clone(), links[0].clone(), pinned.clone()], newest),
+        Err(ManifestFault::RolledBack { .. })
+    ));
+    assert!(follow_chain(&domain(), newest, &[], newest).is_ok());
+}
+
+#[test]
+fn an_earlier_link_is_proven_by_the_hash_in_the_next() {
+    let chain = rotating(3);
+    for pair in chain.windows(2) {
+        let later = follow(&domain(), None, &pair[1]).expect("it holds");
+        let earlier = precedes(&domain(), &later, &pair[0]).expect("named by its hash");
+        assert_eq!(earlier.seq.next(), later.seq);
+    }
+    // Who has an old root key may sign what they like: no later link names it.
+    let last = follow(&domain(), None, &chain[3]).expect("it holds");
+    let stolen = key(3).sign(&Manifest { ordering: key(66).public(), ..successor(&chain[1], 3) });
+    assert_eq!(precedes(&domain(), &last, &stolen), Err(ManifestFault::Previous));
+    assert_eq!(
+        precedes(&domain(), &last, &chain[1]),
+        Err(ManifestFault::Previous),
+        "not the one right before"
+    );
+    let elsewhere = "b.example".parse().expect("a domain");
+    assert!(matches!(precedes(&elsewhere, &last, &chain[2]), Err(ManifestFault::Domain { .. })));
+}
+
+#[test]
+fn only_who_could_sign_the_position_makes_evidence() {
+    let chain = rotating(2);
+    let (before, pinned) = (Some(&chain[0]), &chain[1]);
+    let twin = key(2).sign(&Manifest { created: Millis(9), ..successor(&chain[0], 2) });
+    assert!(contradict(&domain(), before, pinned, &twin), "one root, two words");
+    assert!(contradict(&domain(), None, pinned, &twin));
+    // A stranger who copies domain, position and lineage.
+    let stranger = key(77).sign(&successor(&chain[0], 77));
+    assert_eq!(follow(&domain(), Some(pinned), &stranger), Err(ManifestFault::Root));
+    assert!(!contradict(&domain(), before, pinned, &stranger));
+    // A thief of the root that was replaced.
+    let thief = key(1).sign(&successor(&chain[0], 1));
+    assert!(!contradict(&domain(), before, pinned, &thief));
+    // But where the thief came first, the announced root's word convicts.
+    assert!(contradict(&domain(), before, &thief, pinned));
+    assert!(!contradict(&domain(), None, &thief, pinned), "the announcement must be known");
+    assert!(!contradict(&domain(), before, pinned, pinned));
+    assert!(!contradict(&domain(), before, pinned, &chain[2]), "a successor contradicts nothing");
 }
