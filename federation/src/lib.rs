@@ -16,11 +16,12 @@ pub mod link;
 pub mod node;
 pub mod policy;
 pub mod retry;
+pub mod schedule;
 
 pub use behaviour::peer_id;
 pub use error::{BindError, PeerError};
 pub use host::{
     Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
 };
-pub use node::{Clock, Contacts, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Way};
+pub use node::{Circuits, Clock, Contacts, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Reachability, Repinned, ReservationStatus, Standing, TestedAddress, Trust, Way};
 pub use policy::{Policy, Rule};
