@@ -44,26 +44,12 @@ impl Federation {
         self.peers.peer(domain).session().is_some()
     }
 
-    /// The relay's own manifest, the newest.
-    #[must_use]
-    pub fn own_manifest(&self) -> Verified<Manifest> {
-        self.own.manifest()
-    }
-
     /// What is pinned for a relay, without asking anybody.
     ///
     /// # Errors
     /// This relay's own store failed.
     pub async fn pinned_manifest(&self, domain: &Domain) -> Result<Option<Verified<Manifest>>, PeerError> {
         self.directory.pinned(domain).await
-    }
-
-    /// Looks a relay's manifest up anew, and pins it if it follows the one that is pinned.
-    ///
-    /// # Errors
-    /// The relay cannot be found or trusted.
-    pub async fn discovered_manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
-        self.directory.discover(domain).await
     }
 
     /// Packs the run of items that begins at `first` into one envelope, signed as for the lane itself; nothing where
@@ -118,6 +104,11 @@ pub struct Contacts {
 }
 
 impl Contacts {
+    /// The session that stands now, if any, counts as seen.
+    pub fn skip_current(&mut self) {
+        self.seen = self.watch.borrow().clone();
+    }
+
     /// Returns when there is a session that was not seen before; never, once the node has ended.
     pub async fn next(&mut self) {
         let seen = self.seen.as_ref().map(|session| session.connection);

@@ -1,0 +1,335 @@
+//! The destination's side: collects what was left with its holders while it was down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthouse_crypto::Verified;
+use posthouse_federation::{Clock, Federation, Host, PeerError, ReceiveError};
+use posthouse_spec::cbor::List;
+use posthouse_spec::envelope::{Envelope, LaneClass};
+use posthouse_spec::limits::MAX_MAILBAG_LIST;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::hello::PeerRule;
+use posthouse_spec::peer::mailbag::{MailbagRef, MailbagRequest, MailbagResponse};
+use posthouse_spec::{Domain, EnvelopeId, Incarnation, LaneSeq, ManifestSeq, Signed};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::check::{BadBag, BagRule, Judged, check_label, judge};
+use super::key::MailbagKeys;
+use crate::metrics::{MAILBAGS_COLLECTED, MAILBAGS_REFUSED};
+use crate::network::Network;
+
+/// How often a holder is asked, even if nothing speaks for it that it holds anything.
+const ASK: Duration = Duration::from_secs(3 * 60);
+/// How soon a holder that could not be asked is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
+/// Bags that wait at one holder for what goes before them on their lanes, and are remembered.
+const MAX_STUCK: usize = 4096;
+/// Kept manifests of one origin that are looked through for a key.
+const MAX_LINKS: usize = 64;
+
+/// Collects mailbags.
+pub struct Collector {
+    network: Network,
+    host: Arc<dyn Host>,
+    keys: MailbagKeys,
+    clock: Clock,
+}
+
+/// Where a bag's envelope belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    origin: Domain,
+    class: LaneClass,
+    incarnation: Incarnation,
+    first: LaneSeq,
+}
+
+/// What became of one bag.
+enum Bag {
+    /// Its envelope is durable here, now or since before.
+    Taken,
+    /// It is worth nothing.
+    Bad(BadBag),
+    /// The holder has it no more.
+    Gone,
+    /// It stays with the holder for now.
+    Later,
+}
+
+/// Why a holder is not asked any further now.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(transparent)]
+    Holder(#[from] PeerError),
+    #[error("it answered something else than was asked")]
+    Nonsense,
+    #[error("this relay's own store failed: {0}")]
+    Own(String),
+}
+
+/// What is remembered of one holder's bags.
+#[derive(Default)]
+struct Memory {
+    /// Bags that begin ahead of their lane's cursor.
+    stuck: BTreeMap<EnvelopeId, Place>,
+    /// Origins that could not be looked up in this round.
+    unknown: BTreeSet<Domain>,
+}
+
+impl Collector {
+    /// A collector that opens bags with `keys`.
+    #[must_use]
+    pub fn new(network: Network, host: Arc<dyn Host>, keys: MailbagKeys, clock: Clock) -> Self {
+        Self { network, host, keys, clock }
+    }
+
+    /// Collects from each holder until told to stop; each is a task of its own.
+    pub fn spawn(self, holders: &[Domain], tasks: &TaskTracker, stop: &CancellationToken) {
+        let this = Arc::new(self);
+        for holder in holders {
+            let (this, holder, stop) = (Arc::clone(&this), holder.clone(), stop.clone());
+            tasks.spawn(async move {
+                // What has become durable is not lost with the task; the holder has it still, and the cursor drops it.
+                let _ = stop.run_until_cancelled(this.follow(&holder)).await;
+            });
+        }
+    }
+
+    async fn follow(&self, holder: &Domain) {
+        let mut memory = Memory::default();
+        loop {
+            let Some(federation) = self.network.federation() else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            memory.unknown.clear();
+            let mut contacts = federation.contacts(holder);
+            let wait = match self.collect(&federation, holder, &mut memory).await {
+                Ok(()) => ASK,
+                Err(error) => {
+                    tracing::info!(%holder, %error, "mailbags are collected later");
+                    ASK_AGAIN
+                }
+            };
+            contacts.skip_current();
+            // Either way it is time to ask again.
+            let _ = tokio::time::timeout(wait, contacts.next()).await;
+        }
+    }
+
+    /// Takes what a holder has until nothing is left that can be taken now.
+    async fn collect(
+        &self,
+        federation: &Federation,
+        holder: &Domain,
+        memory: &mut Memory,
+    ) -> Result<(), Stopped> {
+        loop {
+            let request = MailbagRequest::List(MAX_MAILBAG_LIST as u64);
+            let MailbagResponse::List(list) = federation.mailbag(holder, request).await? else {
+                return Err(Stopped::Nonsense);
+            };
+            memory.forget_all_but(&list.held);
+            let (mut done, mut taken, mut stopped) = (Vec::new(), 0, None);
+            for bag in list.held.iter() {
+                match self.bring(federation, holder, bag, memory).await {
+                    Ok(Bag::Taken) => {
+                        taken += 1;
+                        done.push(bag.clone());
+                    }
+                    Ok(Bag::Bad(bad)) => {
+                        report(holder, bag, &bad);
+                        done.push(bag.clone());
+                    }
+                    Ok(Bag::Gone | Bag::Later) => {}
+                    Err(error) => {
+                        stopped = Some(error);
+                        break;
+                    }
+                }
+            }
+            let dropped = !done.is_empty();
+            if dropped {
+                self.drop_bags(federation, holder, done).await?;
+                tracing::info!(%holder, bags = taken, held = list.total, "collected mailbags");
+            }
+            match stopped {
+                Some(error) => return Err(error),
+                None if dropped => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn drop_bags(
+        &self,
+        federation: &Federation,
+        holder: &Domain,
+        bags: Vec<MailbagRef>,
+    ) -> Result<(), Stopped> {
+        // No more were listed than the list holds.
+        let request = MailbagRequest::Drop(List::new(bags).unwrap_or_default());
+        match federation.mailbag(holder, request).await? {
+            MailbagResponse::Dropped(_) => Ok(()),
+            _ => Err(Stopped::Nonsense),
+        }
+    }
+
+    async fn bring(
+        &self,
+        federation: &Federation,
+        holder: &Domain,
+        asked: &MailbagRef,
+        memory: &mut Memory,
+    ) -> Result<Bag, Stopped> {
+        if !federation.permits(&asked.origin) {
+            let detail = format!("the operator of this relay does not federate with {}", asked.origin);
+            return Ok(Bag::Bad(BadBag::new(BagRule::Peer(PeerRule::NotAllowed), detail)));
+        }
+        if memory.unknown.contains(&asked.origin) || self.is_stuck(asked, memory).await? {
+            return Ok(Bag::Later);
+        }
+        let request = MailbagRequest::Take(asked.clone());
+        let MailbagResponse::Mailbag(found) = federation.mailbag(holder, request).await? else {
+            return Err(Stopped::Nonsense);
+        };
+        let Some(bag) = found.into_vec().pop() else { return Ok(Bag::Gone) };
+        if let Err(bad) = check_label(self.network.domain(), asked, &bag) {
+            return Ok(Bag::Bad(bad));
+        }
+        let envelope = match self.keys.open_bag(&bag) {
+            Ok(envelope) => envelope,
+            Err(fault) => return Ok(Bag::Bad(fault.into())),
+        };
+        match self.verified(federation, &asked.origin, &envelope, memory).await? {
+            Ok(Some(envelope)) => self.receive(asked, *envelope, memory).await,
+            Ok(None) => Ok(Bag::Later),
+            Err(bad) => Ok(Bag::Bad(bad)),
+        }
+    }
+
+    /// Whether a bag that was seen before still begins ahead of its lane's cursor.
+    async fn is_stuck(&self, asked: &MailbagRef, memory: &mut Memory) -> Result<bool, Stopped> {
+        let Some(place) = memory.stuck.get(&asked.envelope) else { return Ok(false) };
+        let cursor = self.host.cursor(&place.origin, place.class, place.incarnation, place.first).await;
+        Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.first)
+    }
+
+    /// The envelope, if a key signed it that its origin's manifest lists: the pinned one, an earlier one for its own time, or
+    /// the newest. Nothing where only the origin could tell, and cannot be asked.
+    async fn verified(
+        &self,
+        federation: &Federation,
+        origin: &Domain,
+        envelope: &Signed<Envelope>,
+        memory: &mut Memory,
+    ) -> Result<Result<Option<Box<Verified<Envelope>>>, BadBag>, Stopped> {
+        let now = (self.clock)();
+        if let Some(pinned) = federation.pinned_manifest(origin).await? {
+            match judge(envelope, &pinned, now) {
+                Ok(Judged::UnknownKey) => {}
+                Ok(Judged::Good(envelope)) => return Ok(Ok(Some(envelope))),
+                Err(bad) => return Ok(Err(bad)),
+            }
+            for link in self.links_for(origin, envelope).await? {
+                if let Ok(Judged::Good(envelope)) = judge(envelope, &link, now) {
+                    return Ok(Ok(Some(envelope)));
+                }
+            }
+        }
+        let manifest = match federation.newest_manifest(origin).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
+                memory.unknown.insert(origin.clone());
+                return Ok(Ok(None));
+            }
+        };
+        Ok(match judge(envelope, &manifest, now) {
+            Ok(Judged::Good(envelope)) => Ok(Some(envelope)),
+            Ok(Judged::UnknownKey) => {
+                let detail = format!("no manifest of {origin} lists the key that signed the envelope");
+                Err(BadBag::new(BagRule::Peer(PeerRule::EnvelopeSignature), detail))
+            }
+            Err(bad) => Err(bad),
+        })
+    }
+
+    /// The kept manifest that was the newest of its relay when the envelope was made, if it is not the pinned one.
+    async fn links_for(
+        &self,
+        origin: &Domain,
+        envelope: &Signed<Envelope>,
+    ) -> Result<Option<Manifest>, Stopped> {
+        let Ok(made) = envelope.peek().map(|inside| inside.created) else { return Ok(None) };
+        let (mut at, mut then) = (ManifestSeq(1), None);
+        for _ in 0..MAX_LINKS {
+            let link = self.host.pinned_from(origin, at).await;
+            let link = link.map_err(|error| Stopped::Own(error.to_string()))?;
+            let Some(Ok(link)) = link.map(|link| link.peek()) else { break };
+            if link.created > made {
+                break;
+            }
+            at = link.seq.next();
+            then = Some(link);
+        }
+        Ok(then)
+    }
+
+    async fn receive(
+        &self,
+        asked: &MailbagRef,
+        envelope: Verified<Envelope>,
+        memory: &mut Memory,
+    ) -> Result<Bag, Stopped> {
+        let place = Place {
+            origin: asked.origin.clone(),
+            class: envelope.class,
+            incarnation: envelope.incarnation,
+            first: envelope.first,
+        };
+        match self.host.receive(&asked.origin, envelope).await {
+            Ok(received) => {
+                memory.stuck.remove(&asked.envelope);
+                metrics::counter!(MAILBAGS_COLLECTED).increment(1);
+                for item in &received.refused {
+                    tracing::info!(origin = %asked.origin, seq = %item.seq, reason = %item.reason, "an item of a mailbag goes undelivered");
+                }
+                Ok(Bag::Taken)
+            }
+            Err(ReceiveError::Host(error)) => Err(Stopped::Own(error.to_string())),
+            Err(ReceiveError::Gap { expected }) => {
+                tracing::debug!(origin = %asked.origin, %expected, first = %place.first, "a mailbag waits for what goes before it");
+                if memory.stuck.len() < MAX_STUCK {
+                    memory.stuck.insert(asked.envelope, place);
+                }
+                Ok(Bag::Later)
+            }
+            Err(ReceiveError::Rule(rule, detail)) => Ok(Bag::Bad(BadBag::new(BagRule::Peer(rule), detail))),
+        }
+    }
+}
+
+impl Memory {
+    /// What is not listed any more needs not be remembered; where the list is full, the rest may only be hidden.
+    fn forget_all_but(&mut self, held: &[MailbagRef]) {
+        if held.len() < MAX_MAILBAG_LIST {
+            self.stuck.retain(|id, _| held.iter().any(|bag| bag.envelope == *id));
+        }
+    }
+}
+
+/// Names a bag that is worth nothing, and the rule.
+fn report(holder: &Domain, bag: &MailbagRef, bad: &BadBag) {
+    metrics::counter!(MAILBAGS_REFUSED, "rule" => bad.rule.name()).increment(1);
+    tracing::warn!(
+        origin = %bag.origin,
+        %holder,
+        rule = bad.rule.name(),
+        detail = bad.detail,
+        "a mailbag is refused, and dropped at its holder"
+    );
+}
