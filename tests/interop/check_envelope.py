@@ -76,7 +76,7 @@ def check_envelope(container, manifest):
     good = [
         node[NODE_KEY]
         for node in manifest[M_NODES]
-        if node[NODE_NOT_BEFORE] <= created < node[NODE_NOT_AFTER]
+        if node[NODE_NOT_BEFORE] <= created <= node[NODE_NOT_AFTER]
     ]
     need(kid in good, "kid is no node of the manifest at that time")
     need(envelope[E_VERSION] == 1, "another version")

@@ -41,6 +41,7 @@ const taken = (envelope, container) => {
   captured += 1
   const file = join(target.capture, `relay-envelope-${captured}.cose`)
   writeFileSync(file, container)
+  writeFileSync(join(target.capture, 'relay-manifest.cose'), relay.pins.get(envelope.origin))
   const items = envelope.items.map((item) => ({ name: itemName(item), bytes: item.toString('hex') }))
   tell('envelope', { from: envelope.origin, class: envelope.class, first: envelope.first, file, items })
 }

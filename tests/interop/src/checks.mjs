@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { encode } from './cbor.mjs'
 import { Key, sha256 } from './cose.mjs'
 import { Broken, Identity, fetchManifest, follow } from './identity.mjs'
 import * as wire from './records.mjs'
@@ -98,6 +99,18 @@ export const honest = {
     const lane = await relay.openLane(connection, { incarnation, oldest: 4 })
     assert.equal(lane.next, 4)
     await connection.close()
+  },
+
+  async 'an item that nobody understands is taken off, and the lane goes on'(target, relay) {
+    for (const name of ['messages', 'control']) {
+      const lane = await target.lane(relay, { class: wire.CLASS[name] })
+      const unheardOf = encode([900, new Map()])
+      const ack = await relay.send(lane, relay.envelope(target.domain, lane, [unheardOf, Buffer.from([0xff])]))
+      assert.equal(ack.next, 3, name)
+      const invalid = wire.ITEM_REFUSALS.indexOf('invalid-item') + 1
+      assert.deepEqual(ack.refused.map(({ seq, reason }) => ({ seq, reason })), [{ seq: 1, reason: invalid }, { seq: 2, reason: invalid }], name)
+      await lane.frames.close()
+    }
   },
 
   async 'a new root that was announced is followed'(target, relay) {

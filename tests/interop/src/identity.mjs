@@ -101,7 +101,7 @@ function believed(container) {
 /** Whether a manifest lists a node key now. */
 export function listsNode(record, key) {
   const now = Date.now()
-  return record.nodes.some((node) => same(node.key, key) && node.notBefore <= now && now < node.notAfter)
+  return record.nodes.some((node) => same(node.key, key) && node.notBefore <= now && now <= node.notAfter)
 }
 
 /** A manifest from its well-known place. */

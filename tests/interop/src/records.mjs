@@ -91,6 +91,8 @@ export const RULES = [
   'too-many-streams', 'wrong-item', 'not-allowed', 'unknown-domain', 'out-of-turn', 'unavailable'
 ]
 
+export const ITEM_REFUSALS = ['quota-exceeded', 'unknown-room', 'no-recipient', 'no-ticket', 'invalid-item']
+
 const node = record({ key: [1, key], notBefore: [2, position], notAfter: [3, position] })
 
 export const manifest = record({
