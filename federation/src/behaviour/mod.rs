@@ -5,14 +5,22 @@
 //! connection, so every stream must tell its connection and be opened on a chosen one (a connection to a process that
 //! was killed may outlive its successor's first contact by seconds); a request whose frame breaks a rule is to be
 //! answered with the rule's name; and inbound streams are to be bounded for each peer before they cost anything.
+//!
+//! A relay without a public address is reached by [`circuits`] through another. What libp2p does there on the word of
+//! others stands behind a [`gate`], and is [`held`] back until hello is said.
 
+mod circuits;
+mod gate;
+mod gossip;
+mod held;
 mod identity;
 mod protocol;
 mod streams;
 mod swarm;
 
 pub use identity::peer_id;
+pub(crate) use gossip::manifests;
 pub(crate) use identity::{node_key_of, peer_of};
 pub(crate) use protocol::Protocol;
 pub(crate) use streams::{Admission, Inbound, OpenReply};
-pub(crate) use swarm::{BehaviourEvent, RelaySwarm, build};
+pub(crate) use swarm::{BehaviourEvent, Given, RelaySwarm, build};

@@ -1,15 +1,25 @@
 //! The swarm: QUIC, and TCP with Noise and Yamux, with bounds on what strangers may cost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{Config, NetworkBehaviour};
-use libp2p::{Swarm, SwarmBuilder, memory_connection_limits, noise, ping, tcp, yamux};
+use libp2p::{
+    PeerId, Swarm, SwarmBuilder, autonat, dcutr, identify, memory_connection_limits, noise, ping, relay, tcp,
+    yamux,
+};
 use posthouse_crypto::SigningKey;
+use posthouse_spec::Domain;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::circuits;
+use super::gossip::{self, Gossip};
+use super::gate::{Admissions, Gate};
+use super::held::Held;
 use super::streams::{Inbound, Streams};
 
 /// Connections from others in the middle of their handshake.
@@ -41,32 +51,86 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// How long a connection may take to be set up.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The behaviours. The limits come first: what they refuse never reaches the others.
+/// The behaviours. The limits and the gate come first: what they refuse never reaches the others.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
+    pub(crate) gate: Gate,
     ping: ping::Behaviour,
     pub(crate) streams: Streams,
+    identify: identify::Behaviour,
+    /// Asks other relays for reservations and circuits.
+    circuits: relay::client::Behaviour,
+    /// Carries other relays' circuits, where the operator offers it.
+    pub(crate) offer: Toggle<relay::Behaviour>,
+    pub(crate) punching: Held<dcutr::Behaviour>,
+    pub(crate) asking: Held<autonat::v2::client::Behaviour>,
+    pub(crate) trying: Held<autonat::v2::server::Behaviour>,
+    /// Where the operator has not switched it off.
+    pub(crate) gossip: Gossip,
+}
+
+impl Behaviour {
+    fn new(own: &Keypair, circuits: relay::client::Behaviour, gossip: Gossip, given: Given) -> Self {
+        let Given { inbound, allow_private, offer_to, gossip: _ } = given;
+        let node = own.public().to_peer_id();
+        let admissions = Admissions::default();
+        let offer = offer_to.map(|to| circuits::offer(node, &admissions, to));
+        Self {
+            limits: connection_limits::Behaviour::new(limits()),
+            memory: memory_connection_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+            gate: Gate::new(admissions, allow_private),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+            ),
+            streams: Streams::new(inbound),
+            identify: circuits::identify(&own.public()),
+            circuits,
+            offer: offer.into(),
+            punching: circuits::punching(node, allow_private),
+            asking: circuits::asking(allow_private),
+            trying: circuits::trying(),
+            gossip,
+        }
+    }
+
+    /// A node has said hello: what is for known relays only is for it from now on.
+    pub(crate) fn admit(&mut self, peer: PeerId, domain: Domain) {
+        self.gate.admit(peer, domain);
+        self.punching.release(peer);
+        self.asking.release(peer);
+        self.trying.release(peer);
+        self.gossip.release(peer);
+    }
+}
+
+/// What the behaviours are given.
+pub(crate) struct Given {
+    /// Where the streams that peers open go.
+    pub(crate) inbound: mpsc::Sender<Inbound>,
+    /// Whether a dial on another relay's word may go to an address that is not public.
+    pub(crate) allow_private: bool,
+    /// To whom circuits are offered, if to anybody; to every permitted relay if it names none.
+    pub(crate) offer_to: Option<BTreeSet<Domain>>,
+    /// Whether manifests are gossiped.
+    pub(crate) gossip: bool,
 }
 
 /// The swarm with our behaviours.
 pub(crate) type RelaySwarm = Swarm<Behaviour>;
 
 /// Builds the swarm. Its connections run as tasks of `tracker`.
-pub(crate) fn build(
-    key: &SigningKey,
-    tracker: &TaskTracker,
-    inbound: mpsc::Sender<Inbound>,
-) -> Result<RelaySwarm, String> {
+pub(crate) fn build(key: &SigningKey, tracker: &TaskTracker, given: Given) -> Result<RelaySwarm, String> {
     let mut seed = key.seed();
     let keypair = Keypair::ed25519_from_bytes(&mut seed[..]).map_err(|e| format!("the node key: {e}"))?;
+    let gossip = gossip::gossip(&keypair, given.gossip)?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(MAX_STREAMS as usize);
     let tracker = tracker.clone();
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer)
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, || muxer.clone())
         .map_err(|e| format!("the TCP transport: {e}"))?
         .with_quic_config(|mut quic| {
             quic.max_idle_timeout = MAX_SILENCE_MS;
@@ -76,14 +140,9 @@ pub(crate) fn build(
             quic.max_connection_data = CONNECTION_WINDOW;
             quic
         })
-        .with_behaviour(|_| Behaviour {
-            limits: connection_limits::Behaviour::new(limits()),
-            memory: memory_connection_limits::Behaviour::with_max_percentage(MAX_MEMORY),
-            ping: ping::Behaviour::new(
-                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
-            ),
-            streams: Streams::new(inbound),
-        })
+        .with_relay_client(noise::Config::new, || muxer)
+        .map_err(|e| format!("the transport of circuits: {e}"))?
+        .with_behaviour(|own, circuits| Behaviour::new(own, circuits, gossip, given))
         .map_err(|e| format!("the behaviours: {e}"))?
         .with_swarm_config(|_| {
             Config::with_executor(move |task| drop(tracker.spawn(task)))

@@ -1,5 +1,6 @@
 //! What a node is started with.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,19 @@ pub struct NodeConfig {
     /// Lets look-ups and dials go to addresses that are not public (private networks). Loopback names and the
     /// overrides file need no such leave.
     pub allow_private: bool,
+    /// How this relay is reached through others, and others through it.
+    pub circuits: Circuits,
+    /// Whether manifests are gossiped. Delivery never depends on it.
+    pub gossip: bool,
     /// The relay's clock.
     pub clock: Clock,
+}
+
+/// Circuits: connections of two relays that a third one carries, because one of the two has no public address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Circuits {
+    /// The relays through which this one is reached. With each a reservation is kept; the manifest names them.
+    pub through: Vec<Domain>,
+    /// To whom this relay offers to be reached through it, if to anybody. An empty set is every permitted relay.
+    pub offer_to: Option<BTreeSet<Domain>>,
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use libp2p::PeerId;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use posthouse_spec::Domain;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 
-use super::dial::{Dialable, dialable};
+use super::dial::{Dialable, behind, dialable};
 use super::directory::Directory;
 use super::hello::Introductions;
 use super::network::Network;
 use super::own::Own;
 use super::peers::{Peer, Peers, Session, until};
+use super::reach::Reach;
 use super::tasks::Tasks;
 use crate::behaviour::peer_of;
 use crate::error::PeerError;
@@ -34,12 +38,43 @@ pub(crate) struct Connector {
     pub(crate) introductions: Arc<Introductions>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) network: Network,
+    pub(crate) reach: Arc<Reach>,
     pub(crate) tasks: Tasks,
+}
+
+/// By which ways a relay may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ways {
+    /// At its addresses only.
+    Direct,
+    /// By circuits too.
+    All,
 }
 
 impl Connector {
     /// The current session with a relay, or a new one. Whichever side's call gets through first counts.
     pub(crate) async fn session(&self, domain: &Domain) -> Result<Arc<Session>, PeerError> {
+        self.session_by(domain, Ways::All).await
+    }
+
+    /// A session that needs no third relay. The future is boxed because calls by circuit begin with one.
+    pub(crate) fn session_directly(
+        &self,
+        domain: &Domain,
+    ) -> BoxFuture<'static, Result<Arc<Session>, PeerError>> {
+        let (this, domain) = (self.clone(), domain.clone());
+        async move {
+            let session = this.session_by(&domain, Ways::Direct).await?;
+            if this.peers.is_circuit(session.connection) {
+                let why = "it is itself reached by circuit only".to_owned();
+                return Err(PeerError::Unreachable { domain, why });
+            }
+            Ok(session)
+        }
+        .boxed()
+    }
+
+    async fn session_by(&self, domain: &Domain, ways: Ways) -> Result<Arc<Session>, PeerError> {
         let refused = |detail: String| PeerError::Refused {
             domain: domain.clone(),
             rule: PeerRule::NotAllowed,
@@ -59,7 +94,7 @@ impl Connector {
         // The attempt is a task of its own: whoever waits for it may give up, but a hello once begun is ended, since
         // the other side counts on it.
         let (this, name) = (self.clone(), domain.clone());
-        let mut attempt = self.tasks.spawn(async move { this.attempt(&name, &peer).await });
+        let mut attempt = self.tasks.spawn(async move { this.attempt(&name, &peer, ways).await });
         tokio::select! {
             biased;
             appeared = until(&mut watch, Option::is_some) => appeared.ok_or_else(|| shutting_down(domain)),
@@ -72,7 +107,7 @@ impl Connector {
         }
     }
 
-    async fn attempt(&self, domain: &Domain, peer: &Peer) -> Result<Arc<Session>, PeerError> {
+    async fn attempt(&self, domain: &Domain, peer: &Peer, ways: Ways) -> Result<Arc<Session>, PeerError> {
         let Some(turn) = self.tasks.cancel.run_until_cancelled(peer.dialling.lock()).await else {
             return Err(shutting_down(domain));
         };
@@ -82,7 +117,7 @@ impl Connector {
         if let Some(error) = peer.recent_failure(self.own.now(), SAME_FAILURE_MS) {
             return Err(error);
         }
-        let result = match self.reach(domain, peer).await {
+        let result = match self.reach(domain, peer, ways).await {
             Ok(None) => Ok(()),
             Ok(Some((node, connection))) => self.introductions.say(domain, node, connection).await,
             Err(error) => Err(error),
@@ -103,12 +138,17 @@ impl Connector {
     }
 
     /// Dials, unless the relay calls first.
-    async fn reach(&self, domain: &Domain, peer: &Peer) -> Result<Option<(PeerId, ConnectionId)>, PeerError> {
+    async fn reach(
+        &self,
+        domain: &Domain,
+        peer: &Peer,
+        ways: Ways,
+    ) -> Result<Option<(PeerId, ConnectionId)>, PeerError> {
         let mut watch = peer.watch();
         tokio::select! {
             () = self.tasks.cancel.cancelled() => Err(shutting_down(domain)),
             _ = until(&mut watch, Option::is_some) => Ok(None),
-            reached = self.look_up_and_dial(domain) => reached.map(Some),
+            reached = self.look_up_and_dial(domain, ways) => reached.map(Some),
             () = tokio::time::sleep(CONNECT_TIMEOUT) => Err(PeerError::Timeout {
                 domain: domain.clone(),
                 what: "the call",
@@ -117,7 +157,11 @@ impl Connector {
         }
     }
 
-    async fn look_up_and_dial(&self, domain: &Domain) -> Result<(PeerId, ConnectionId), PeerError> {
+    async fn look_up_and_dial(
+        &self,
+        domain: &Domain,
+        ways: Ways,
+    ) -> Result<(PeerId, ConnectionId), PeerError> {
         let overridden = self.directory.is_overridden(domain).await?;
         let trusted = overridden || self.own.allow_private || domain.is_loopback();
         let pinned = self.directory.pinned(domain).await?;
@@ -134,14 +178,14 @@ impl Connector {
                 (Err(error), None) => return Err(error),
             },
         };
-        let failed = match self.dial_any(domain, &manifest, trusted).await {
+        let failed = match self.dial_any(domain, &manifest, trusted, ways).await {
             Ok(reached) => return Ok(reached),
             Err(error) if fresh => return Err(error),
             Err(error) => error,
         };
         // The relay may have moved since its manifest was pinned.
         match self.directory.discover(domain).await {
-            Ok(newer) if newer.seq > manifest.seq => self.dial_any(domain, &newer, trusted).await,
+            Ok(newer) if newer.seq > manifest.seq => self.dial_any(domain, &newer, trusted, ways).await,
             _ => Err(failed),
         }
     }
@@ -151,21 +195,59 @@ impl Connector {
         domain: &Domain,
         manifest: &Manifest,
         trusted: bool,
+        ways: Ways,
     ) -> Result<(PeerId, ConnectionId), PeerError> {
         let addresses = dialable(manifest, trusted).await;
         let now = self.own.now();
         let valid = |node: &&posthouse_spec::manifest::Node| manifest.lists_node(&node.key, now);
         let mut tried = addresses.left_out.clone();
-        for node in manifest.nodes.iter().filter(valid).filter_map(|node| peer_of(&node.key)) {
-            match self.dial(node, &addresses).await {
-                Ok(connection) => return Ok((node, connection)),
+        let nodes: Vec<_> = manifest.nodes.iter().filter(valid).filter_map(|n| peer_of(&n.key)).collect();
+        let circuits = manifest.circuits.as_ref().filter(|_| ways == Ways::All);
+        for node in &nodes {
+            // Without addresses of its own there are circuits, or the attempt says what is lacking.
+            if addresses.is_empty() && circuits.is_some_and(|through| !through.is_empty()) {
+                continue;
+            }
+            match self.dial(*node, &addresses).await {
+                Ok(connection) => return Ok((*node, connection)),
                 Err(why) => tried.push(why),
+            }
+        }
+        for through in circuits.into_iter().flat_map(|through| through.iter()) {
+            match self.dial_through(domain, through, &nodes).await {
+                Ok(reached) => return Ok(reached),
+                Err(why) => tried.push(format!("through {through}: {why}")),
             }
         }
         if tried.is_empty() {
             tried.push("its manifest lists no node that is valid by the clock of this relay".into());
         }
         Err(PeerError::Unreachable { domain: domain.clone(), why: tried.join("; ") })
+    }
+
+    /// Calls by circuit through another relay, with which a session comes first.
+    pub(super) async fn dial_through(
+        &self,
+        domain: &Domain,
+        through: &Domain,
+        nodes: &[PeerId],
+    ) -> Result<(PeerId, ConnectionId), String> {
+        if *through == self.own.domain || through == domain {
+            return Err("that relay holds no connection to this one".into());
+        }
+        let session = self.session_directly(through).await.map_err(|error| error.to_string())?;
+        let at = self.peers.address(session.connection).ok_or("the connection was closed")?;
+        // What the other side will punch to must be known before the circuit stands.
+        self.reach.until_seen().await;
+        let mut tried = Vec::new();
+        for node in nodes {
+            let way = behind(&at, session.peer).with(Protocol::P2p(*node));
+            match self.network.dial(*node, vec![way]).await {
+                Ok(connection) => return Ok((*node, connection)),
+                Err(why) => tried.push(why),
+            }
+        }
+        Err(tried.join("; "))
     }
 
     /// QUIC first; TCP when QUIC fails or takes too long.

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
 use posthouse_spec::manifest::Manifest;
 
 use crate::discovery::{is_public, resolve};
@@ -49,6 +49,16 @@ pub(crate) async fn dialable(manifest: &Manifest, trusted: bool) -> Dialable {
 }
 
 impl Dialable {
+    /// Whether there is nothing to dial.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.quic.is_empty() && self.tcp.is_empty()
+    }
+
+    /// All of them.
+    pub(crate) fn into_all(self) -> Vec<Multiaddr> {
+        self.quic.into_iter().chain(self.tcp).collect()
+    }
+
     fn add(&mut self, ips: Vec<IpAddr>, transport: Transport) {
         for ip in ips {
             let base = Multiaddr::from(ip);
@@ -88,6 +98,12 @@ fn parts(address: &Multiaddr) -> Option<(Host, Transport)> {
     };
     // What may follow is the PeerId, which is known from the manifest's nodes.
     matches!(parts.next(), None | Some(Protocol::P2p(_))).then_some((host, transport))
+}
+
+/// The way that begins at a relay which is connected under `at`.
+pub(crate) fn behind(at: &Multiaddr, relay: PeerId) -> Multiaddr {
+    let plain: Multiaddr = at.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+    plain.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::directory::Directory;
 use super::lanes::Lanes;
 use super::own::Own;
 use super::peers::{PeerStatus, Peers};
+use super::reach::Reachability;
 use super::requests::Requests;
 use crate::error::PeerError;
 use crate::host::LaneId;
@@ -83,6 +84,12 @@ impl Federation {
                 }
             });
         }
+    }
+
+    /// How this relay can be reached, as far as others have tried.
+    #[must_use]
+    pub fn reachability(&self) -> Reachability {
+        self.requests.connector.reach.status()
     }
 
     /// What is known of other relays, by domain.

@@ -163,6 +163,9 @@ impl Introductions {
             self.network.close(connection).await;
             return None;
         }
+        if let Some(session) = self.peers.session_on(connection) {
+            self.network.admit(session.peer, domain.clone()).await;
+        }
         tracing::info!(%domain, %connection, "connected to a relay");
         for old in superfluous {
             self.network.close(old).await;

@@ -6,30 +6,46 @@
 //! carries it over the current session, and goes over to a newer one at once. What others open is taken up by
 //! `inbound`: hellos, questions, and `deliveries`.
 //!
+//! A relay that has no public address keeps `reservations` with others and is called by circuit through them; libp2p's
+//! `helpers` then punch a hole for a direct connection, on which hello is said anew. How this relay can be reached, as
+//! far as others have tried, is in `reach`.
+//!
 //! Every task is tracked and ends with one token; [`Node::shutdown`] waits for all of them.
 
+mod chain;
 mod config;
 mod connector;
 mod deliveries;
 mod dial;
 mod directory;
+mod evidence;
+mod failures;
+mod gossip;
 mod handle;
 mod hello;
+mod helpers;
 mod inbound;
 mod lanes;
+mod listeners;
 mod mailbags;
 mod network;
 mod own;
 mod peers;
+mod probe;
+mod reach;
 mod renew;
 mod requests;
+mod reservations;
 mod start;
 mod tasks;
 mod wire;
 mod worker;
 
-pub use config::{Clock, NodeConfig};
+pub use config::{Circuits, Clock, NodeConfig};
+pub use evidence::{Repinned, Trust};
 pub use handle::Federation;
 pub use mailbags::Contacts;
 pub use peers::{Meeting, PeerStatus, Way};
+pub use probe::{Attempt, LookUp, ProbeReport};
+pub use reach::{Reachability, ReservationStatus, Standing, TestedAddress};
 pub use start::{Listening, Node};

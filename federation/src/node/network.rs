@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use libp2p::core::ConnectedPoint;
+use libp2p::core::{ConnectedPoint, Endpoint};
+use libp2p::multiaddr::Protocol as Part;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, ping};
-use posthouse_spec::Millis;
+use posthouse_spec::{Domain, Millis};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Clock;
+use super::gossip::{Heard, Judgement};
+use super::listeners::{Listeners, ReserveReply, Reserved};
 use super::peers::{Peers, Way};
+use super::reach::Reach;
 use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
 
 /// Orders that wait for the swarm.
@@ -34,6 +38,18 @@ pub(crate) enum Order {
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: DialReply },
     Open { peer: PeerId, connection: ConnectionId, protocol: Protocol, reply: OpenReply },
     Close(ConnectionId),
+    Admit { peer: PeerId, domain: Domain },
+    Reserve { address: Multiaddr, reply: ReserveReply },
+    Test(Vec<Multiaddr>),
+    Publish(Vec<u8>),
+    Judge(Judgement),
+}
+
+/// A direct connection that hole punching has made.
+#[derive(Debug)]
+pub(crate) struct Punched {
+    pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
 }
 
 /// The handle.
@@ -66,6 +82,31 @@ impl Network {
         let _ = self.0.send(Order::Close(connection)).await;
     }
 
+    /// A node has said hello: it may use what is for known relays only.
+    pub(crate) async fn admit(&self, peer: PeerId, domain: Domain) {
+        let _ = self.0.send(Order::Admit { peer, domain }).await;
+    }
+
+    /// Asks the relay behind an address `…/p2p-circuit` for a reservation.
+    pub(crate) async fn reserve(&self, address: Multiaddr) -> Result<Reserved, String> {
+        self.ask(|reply| Order::Reserve { address, reply }).await
+    }
+
+    /// Has other relays try these addresses of this one.
+    pub(crate) async fn test(&self, addresses: Vec<Multiaddr>) {
+        let _ = self.0.send(Order::Test(addresses)).await;
+    }
+
+    /// Gossips.
+    pub(crate) async fn publish(&self, words: Vec<u8>) {
+        let _ = self.0.send(Order::Publish(words)).await;
+    }
+
+    /// Hands a gossiped message on, or not.
+    pub(crate) async fn judge(&self, judgement: Judgement) {
+        let _ = self.0.send(Order::Judge(judgement)).await;
+    }
+
     async fn ask<T>(
         &self,
         order: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Order,
@@ -78,11 +119,15 @@ impl Network {
 
 /// The task's state.
 pub(crate) struct SwarmTask {
-    swarm: RelaySwarm,
+    pub(super) swarm: RelaySwarm,
     orders: mpsc::Receiver<Order>,
     peers: Arc<Peers>,
-    clock: Clock,
+    pub(super) reach: Arc<Reach>,
+    pub(super) clock: Clock,
     dials: HashMap<ConnectionId, DialReply>,
+    pub(super) listeners: Listeners,
+    pub(super) punched: mpsc::Sender<Punched>,
+    pub(super) heard: mpsc::Sender<Heard>,
 }
 
 impl SwarmTask {
@@ -91,9 +136,13 @@ impl SwarmTask {
         swarm: RelaySwarm,
         orders: mpsc::Receiver<Order>,
         peers: Arc<Peers>,
+        reach: Arc<Reach>,
+        punched: mpsc::Sender<Punched>,
+        heard: mpsc::Sender<Heard>,
         clock: Clock,
     ) -> Self {
-        Self { swarm, orders, peers, clock, dials: HashMap::new() }
+        let (dials, listeners) = (HashMap::new(), Listeners::default());
+        Self { swarm, orders, peers, reach, clock, dials, listeners, punched, heard }
     }
 
     /// Runs until `cancel`, then closes every connection.
@@ -130,21 +179,29 @@ impl SwarmTask {
             Order::Close(connection) => {
                 self.swarm.close_connection(connection);
             }
-            Order::Dial { peer, addresses, reply } => {
-                let dial = DialOpts::peer_id(peer)
-                    .addresses(addresses)
-                    .condition(PeerCondition::Always)
-                    .allocate_new_port()
-                    .build();
-                let connection = dial.connection_id();
-                match self.swarm.dial(dial) {
-                    Ok(()) => {
-                        self.dials.insert(connection, reply);
-                    }
-                    Err(error) => {
-                        let _ = reply.send(Err(explain(&error)));
-                    }
-                }
+            Order::Dial { peer, addresses, reply } => self.dial(peer, addresses, reply),
+            Order::Admit { peer, domain } => self.swarm.behaviour_mut().admit(peer, domain),
+            Order::Reserve { address, reply } => self.reserve(address, reply),
+            Order::Test(addresses) => self.test(&addresses),
+            Order::Publish(words) => self.publish(words),
+            Order::Judge(judgement) => self.judge(judgement),
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, reply: DialReply) {
+        // QUIC calls leave by the port at which this relay listens: what a NAT maps that to is then where others reach
+        // it. TCP calls take another port, so that one after a crash is not taken for the one before.
+        let quic = addresses.iter().all(|address| address.iter().any(|part| part == Part::QuicV1));
+        let dial = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::Always);
+        let dial = if quic { dial.build() } else { dial.allocate_new_port().build() };
+        let connection = dial.connection_id();
+        self.swarm.behaviour_mut().gate.order(connection);
+        match self.swarm.dial(dial) {
+            Ok(()) => {
+                self.dials.insert(connection, reply);
+            }
+            Err(error) => {
+                let _ = reply.send(Err(explain(&error)));
             }
         }
     }
@@ -152,10 +209,10 @@ impl SwarmTask {
     fn handle_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let inbound = matches!(endpoint, ConnectedPoint::Listener { .. });
-                tracing::debug!(peer = %peer_id, %connection_id, inbound, "connected");
-                self.peers.opened(connection_id, peer_id, inbound, (self.clock)());
-                self.peers.came_by(connection_id, way(&endpoint));
+                let way = way(&endpoint);
+                tracing::debug!(peer = %peer_id, %connection_id, inbound = way.inbound, via = way.via, "connected");
+                self.peers.opened(connection_id, peer_id, way.inbound, (self.clock)());
+                self.peers.came_by(connection_id, way);
                 let unwanted = |reply: DialReply| reply.send(Ok(connection_id)).is_err();
                 if self.dials.remove(&connection_id).is_some_and(unwanted) {
                     // Whoever dialled has given up or got through elsewhere.
@@ -183,12 +240,19 @@ impl SwarmTask {
                 tracing::debug!(%connection, %failure, "no sign of life, the connection is closed");
                 self.swarm.close_connection(connection);
             }
+            SwarmEvent::NewListenAddr { listener_id, .. } => self.listeners.given(listener_id),
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "a listening socket failed; peers may not reach this relay");
             }
-            SwarmEvent::ListenerClosed { reason: Err(error), addresses, .. } => {
-                tracing::error!(%error, ?addresses, "a listening socket is gone; peers cannot reach this relay there");
+            SwarmEvent::ListenerClosed { listener_id, reason, addresses } => {
+                let why =
+                    reason.as_ref().err().map_or_else(|| "the connection ended".to_owned(), |e| cause(e));
+                if !self.listeners.closed(listener_id, &why) && reason.is_err() {
+                    tracing::error!(%why, ?addresses, "a listening socket is gone; peers cannot reach this relay there");
+                }
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.handle_gossip(event),
+            SwarmEvent::Behaviour(event) => self.handle_helper(event),
             _ => {}
         }
     }
@@ -203,14 +267,18 @@ impl SwarmTask {
 }
 
 fn way(endpoint: &ConnectedPoint) -> Way {
-    use libp2p::multiaddr::Protocol::{P2pCircuit, QuicV1};
     let address = endpoint.get_remote_address();
     let via = match endpoint {
-        _ if endpoint.is_relayed() || address.iter().any(|part| part == P2pCircuit) => "circuit",
-        _ if address.iter().any(|part| part == QuicV1) => "quic",
+        _ if endpoint.is_relayed() => "circuit",
+        _ if address.iter().any(|part| part == Part::QuicV1) => "quic",
         _ => "tcp",
     };
-    Way { via, address: address.to_string(), inbound: endpoint.is_listener() }
+    // Where a hole is punched both sides dial, and agree on who plays the one that was called.
+    let called = matches!(
+        endpoint,
+        ConnectedPoint::Listener { .. } | ConnectedPoint::Dialer { role_override: Endpoint::Listener, .. }
+    );
+    Way { via, address: address.to_string(), inbound: called }
 }
 
 fn explain(error: &DialError) -> String {

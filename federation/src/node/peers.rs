@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
 use posthouse_crypto::Verified;
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::manifest::Manifest;
@@ -87,6 +87,12 @@ struct Connection {
     way: Option<Way>,
     strikes: u32,
     session: Current,
+}
+
+impl Connection {
+    fn is_circuit(&self) -> bool {
+        self.way.as_ref().is_some_and(|way| way.via == "circuit")
+    }
 }
 
 /// What is remembered of one relay.
@@ -217,6 +223,11 @@ impl Peer {
         lock(&self.state).meeting = Some(meeting);
     }
 
+    /// Its last hello.
+    pub(crate) fn meeting(&self) -> Option<Meeting> {
+        lock(&self.state).meeting
+    }
+
     fn status(&self, domain: &Domain, way: Option<Way>) -> PeerStatus {
         let state = lock(&self.state);
         let connected = self.current.borrow().is_some();
@@ -284,11 +295,36 @@ impl Peers {
         peer.contact();
         peer.current.send_replace(Some(session));
         gauge_connected(&domain, true);
-        // A node dials only when it has no session, so an older connection that it dialled is one that it lost.
+        let circuit = table.connections.get(&connection)?.is_circuit();
+        // A node dials only when it has no session, so an older connection that it dialled is one that it lost. A direct
+        // connection may have come out of a circuit: then the caller closes that, who knows that both are through.
         let superfluous = |(id, other): (&ConnectionId, &Connection)| {
-            (*id != connection && other.peer == peer_id && other.inbound == inbound).then_some(*id)
+            let replaced = other.is_circuit() == circuit || (!circuit && !inbound);
+            (*id != connection && other.peer == peer_id && other.inbound == inbound && replaced).then_some(*id)
         };
         Some(table.connections.iter().filter_map(superfluous).collect())
+    }
+
+    /// Whether a connection goes through another relay.
+    pub(crate) fn is_circuit(&self, connection: ConnectionId) -> bool {
+        lock(&self.0).connections.get(&connection).is_some_and(Connection::is_circuit)
+    }
+
+    /// The address at the other end of a connection.
+    pub(crate) fn address(&self, connection: ConnectionId) -> Option<Multiaddr> {
+        lock(&self.0).connections.get(&connection)?.way.as_ref()?.address.parse().ok()
+    }
+
+    /// The relay that this one has called by circuit, where `connection` is a direct one to the same node on which it is
+    /// the caller too.
+    pub(crate) fn caller_of(&self, peer: PeerId, connection: ConnectionId) -> Option<Domain> {
+        let table = lock(&self.0);
+        table.connections.get(&connection).filter(|known| !known.inbound && !known.is_circuit())?;
+        let mut sessions =
+            table.connections.values().filter(|known| known.peer == peer).filter_map(|known| {
+                known.session.borrow().as_ref().map(|session| session.domain.clone())
+            });
+        sessions.next()
     }
 
     /// The relays of which anything is remembered.

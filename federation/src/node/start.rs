@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt};
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
-use posthouse_crypto::follow;
+use posthouse_crypto::{Verified, follow};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::{Domain, Signed};
 use tokio::sync::mpsc;
@@ -20,18 +20,22 @@ use tokio_util::task::TaskTracker;
 use super::config::NodeConfig;
 use super::connector::Connector;
 use super::deliveries::Deliveries;
+use super::dial::dialable;
 use super::directory::Directory;
+use super::gossip::{Gossip, MAX_HEARD};
 use super::handle::Federation;
 use super::hello::Introductions;
 use super::inbound::{MAX_WAITING, Reception};
 use super::lanes::Lanes;
 use super::network::{MAX_ORDERS, Network, SwarmTask};
 use super::own::Own;
-use super::peers::Peers;
+use super::peers::{Peers, Session};
+use super::reach::Reach;
 use super::requests::Requests;
+use super::reservations::{MAX_PUNCHED, greet_punched, keep};
 use super::tasks::Tasks;
 use super::worker::LaneWorker;
-use crate::behaviour::{Inbound, RelaySwarm, build};
+use crate::behaviour::{Given, Inbound, RelaySwarm, build, node_key_of};
 use crate::discovery::Discovery;
 use crate::error::BindError;
 use crate::host::{Host, Outbox};
@@ -83,7 +87,13 @@ impl Node {
     pub async fn listen(config: NodeConfig) -> Result<Listening, BindError> {
         let connections = TaskTracker::new();
         let (sender, inbound) = mpsc::channel(MAX_WAITING);
-        let mut swarm = build(&config.node_key, &connections, sender).map_err(BindError::Setup)?;
+        let given = Given {
+            inbound: sender,
+            allow_private: config.allow_private,
+            offer_to: config.circuits.offer_to.clone(),
+            gossip: config.gossip,
+        };
+        let mut swarm = build(&config.node_key, &connections, given).map_err(BindError::Setup)?;
         for text in &config.listen {
             listen_on(&mut swarm, text).await?;
         }
@@ -204,7 +214,8 @@ impl Listening {
     /// The manifest is not this relay's, or does not list this node.
     pub fn start(self, manifest: Signed<Manifest>, host: Arc<dyn Host>) -> Result<Node, BindError> {
         let Self { config, swarm, connections, inbound, addresses } = self;
-        let NodeConfig { domain, node_key, listen: _, overrides, policy, allow_private, clock } = config;
+        let NodeConfig { domain, node_key, listen: _, overrides, policy, allow_private, circuits, gossip: _, clock } =
+            config;
         let manifest = follow(&domain, None, &manifest).map_err(|e| BindError::Manifest(e.to_string()))?;
         if !manifest.lists_node(&node_key.public(), clock()) {
             return Err(BindError::Manifest("it does not list this node's key, or not at this time".into()));
@@ -213,7 +224,10 @@ impl Listening {
         let own = Arc::new(Own::new(domain, node_key, manifest, policy, allow_private, clock));
         let tasks = Tasks::new();
         let peers = Arc::new(Peers::default());
+        let reach = Arc::new(Reach::default());
         let (orders, order_queue) = mpsc::channel(MAX_ORDERS);
+        let (punched, punched_queue) = mpsc::channel(MAX_PUNCHED);
+        let (heard, heard_queue) = mpsc::channel(MAX_HEARD);
         let network = Network::new(orders);
         let directory = Arc::new(Directory::new(Arc::clone(&own), Arc::clone(&host), discovery));
         let introductions = Arc::new(Introductions {
@@ -229,6 +243,7 @@ impl Listening {
             introductions: Arc::clone(&introductions),
             peers: Arc::clone(&peers),
             network: network.clone(),
+            reach: Arc::clone(&reach),
             tasks: tasks.clone(),
         };
         let worker = LaneWorker {
@@ -253,14 +268,54 @@ impl Listening {
             tasks: tasks.clone(),
         });
         let swarm_cancel = CancellationToken::new();
-        let swarm_task = SwarmTask::new(swarm, order_queue, Arc::clone(&peers), Arc::clone(&own.clock));
+        let clock = Arc::clone(&own.clock);
+        let swarm_task =
+            SwarmTask::new(swarm, order_queue, Arc::clone(&peers), Arc::clone(&reach), punched, heard, clock);
         let swarm = tokio::spawn(swarm_task.run(swarm_cancel.clone()));
         drop(tasks.spawn(reception.run(inbound)));
         tasks.spawn_cancellable(Arc::clone(&lanes).keep_scanning(Arc::clone(&host) as Arc<dyn Outbox>));
         tasks.spawn_cancellable(greet(host, connector.clone()));
+        tasks.spawn_cancellable(greet_punched(connector.clone(), punched_queue));
+        tasks.spawn_cancellable(be_tried(connector.clone()));
+        directory.when_pinned(close_delisted(connector.clone()));
+        let gossip = Gossip {
+            own: Arc::clone(&own),
+            directory: Arc::clone(&directory),
+            peers: Arc::clone(&peers),
+            network: connector.network.clone(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn_cancellable(gossip.run(heard_queue));
+        for through in circuits.through {
+            tasks.spawn_cancellable(keep(connector.clone(), through));
+        }
         let federation = Federation { own, lanes, requests: Requests { connector }, directory, peers };
         Ok(Node { federation, addresses, tasks, connections, swarm, swarm_cancel })
     }
+}
+
+/// Ends the sessions with nodes that their relay's newest manifest does not list any more: who has a key that was
+/// replaced has nothing.
+fn close_delisted(connector: Connector) -> impl Fn(&Verified<Manifest>) + Send + Sync + 'static {
+    move |manifest| {
+        let now = connector.own.now();
+        let delisted = |session: &Session| {
+            !node_key_of(&session.peer).is_some_and(|key| manifest.lists_node(&key, now))
+        };
+        for connection in connector.peers.sessions_where(|domain| *domain == manifest.domain) {
+            let Some(session) = connector.peers.session_on(connection).filter(|s| delisted(s)) else { continue };
+            tracing::info!(domain = %session.domain, peer = %session.peer, "closed: the relay has replaced that node");
+            let network = connector.network.clone();
+            connector.tasks.spawn_cancellable(async move { network.close(connection).await });
+        }
+    }
+}
+
+/// Has other relays try what this relay's manifest announces. Its own names are resolved whatever they lead to.
+async fn be_tried(connector: Connector) {
+    let announced = dialable(&connector.own.manifest(), true).await.into_all();
+    connector.reach.announce(announced.clone());
+    connector.network.test(announced).await;
 }
 
 /// Says hello to every relay with which this one shares anything, so that what waits there for this relay's return is

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use posthouse_crypto::{SigningKey, key_hash, manifest_hash, sha256};
-use posthouse_federation::{Clock, Federation, LaneId, Node, NodeConfig, Policy};
+use posthouse_federation::{Circuits, Clock, Federation, LaneId, Node, NodeConfig, Policy};
 use posthouse_spec::cbor::{List, Text};
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::manifest::{Manifest, Node as ManifestNode, WELL_KNOWN_PATH};
@@ -112,6 +112,10 @@ pub struct Relay {
     pub policy: Policy,
     pub clock: Clock,
     pub listen: Vec<String>,
+    /// Whether the manifest names where it listens; a relay at home has no address that means anything to others.
+    pub at_home: bool,
+    pub circuits: Circuits,
+    pub allow_private: bool,
     pub overrides: PathBuf,
     /// How long the node is listed, from the relay's own now.
     pub valid_ms: u64,
@@ -131,6 +135,9 @@ impl Relay {
             policy: Policy::Open,
             clock: Arc::new(wall_clock),
             listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".into(), "/ip4/127.0.0.1/tcp/0".into()],
+            at_home: false,
+            circuits: Circuits::default(),
+            allow_private: false,
             overrides: town.overrides(),
             valid_ms: 30 * 24 * 3_600_000,
             last: None,
@@ -141,12 +148,13 @@ impl Relay {
     /// Starts the node and publishes a manifest with its addresses.
     pub async fn start(&mut self, town: &Town) {
         let listening = Node::listen(NodeConfig {
+            circuits: self.circuits.clone(),
             domain: self.domain.clone(),
             node_key: SigningKey::from_seed(&self.key_seed),
             listen: self.listen.clone(),
             overrides: Some(self.overrides.clone()),
             policy: self.policy.clone(),
-            allow_private: false,
+            allow_private: self.allow_private,
             clock: Arc::clone(&self.clock),
         })
         .await
@@ -171,6 +179,8 @@ impl Relay {
             not_before: Millis(0),
             not_after: now.after(self.valid_ms),
         };
+        let addresses = self.listen.iter().filter(|_| !self.at_home).map(|text| Text::clipped(text));
+        let through = self.circuits.through.clone();
         self.root.sign(&Manifest {
             domain: self.domain.clone(),
             seq,
@@ -179,12 +189,12 @@ impl Relay {
             next_root: key_hash(&SigningKey::from_seed(&[200; 32]).public()),
             ordering: self.root.public(),
             nodes: List::new(vec![node]).unwrap(),
-            addresses: List::new(self.listen.iter().map(|text| Text::clipped(text)).collect()).unwrap(),
+            addresses: List::new(addresses.collect()).unwrap(),
             client_url: Text::clipped("https://relay.example"),
             created: now,
             lineage,
             mailbags: None,
-            circuits: None,
+            circuits: (!through.is_empty()).then(|| List::new(through).unwrap()),
         })
     }
 
