@@ -4,6 +4,8 @@
 //! of the program sees. What the machine has to say (files, ports, the clock) is looked at by [`check`].
 
 pub mod check;
+mod circuits;
+mod mailbags;
 mod problem;
 mod settings;
 mod sources;
@@ -11,6 +13,8 @@ mod template;
 mod tls;
 mod written;
 
+pub use circuits::CircuitsConfig;
+pub use mailbags::{MailbagSettings, MailbagsConfig};
 pub use problem::{Problem, Problems};
 pub use settings::{HttpSettings, LogFormat, PeerSettings, Rates, Registration, Settings, TlsFiles};
 pub use sources::load;

@@ -1,5 +1,6 @@
 //! A configuration that has been checked for form: every value is of the type that it means.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use posthouse_spec::Domain;
 use posthouse_spec::limits::{MAX_ADDRESSES, MAX_URL};
 
+use super::mailbags::MailbagSettings;
 use super::problem::{Problem, Problems};
 use super::written::{Config, DAY_MS};
 
@@ -43,7 +45,7 @@ pub struct TlsFiles {
 }
 
 /// The API for clients.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpSettings {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -53,6 +55,17 @@ pub struct HttpSettings {
     pub metrics_token: Option<String>,
     /// Most sockets open at once.
     pub max_connections: u32,
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("listen", &self.listen)
+            .field("tls", &self.tls)
+            .field("metrics_token", &self.metrics_token.as_ref().map(|_| "secret"))
+            .field("max_connections", &self.max_connections)
+            .finish()
+    }
 }
 
 /// The other relays.
@@ -96,6 +109,10 @@ pub struct Settings {
     pub http: HttpSettings,
     /// The other relays.
     pub peers: PeerSettings,
+    /// Envelopes held for relays that are down.
+    pub mailbags: MailbagSettings,
+    /// Connections through a third relay.
+    pub circuits: posthouse_federation::Circuits,
     /// How long an undelivered message is kept, milliseconds.
     pub retention_ms: u64,
     /// How often something may be asked.
@@ -138,6 +155,8 @@ impl Config {
             check_url(&mut form, url);
         }
         let rates = self.rates(&mut form);
+        let circuits = self.circuits.settings(&self.domain, &mut form.0);
+        let mailbags = self.mailbags.settings(&self.domain, self.limits.retention_days, &mut form.0);
         let (Some(domain), Some(http), Some(peers), Some(registration), Some(log_format), true) =
             (domain, http, peers, registration, log_format, form.0.is_empty())
         else {
@@ -150,6 +169,8 @@ impl Config {
             public_url,
             http,
             peers,
+            mailbags,
+            circuits,
             retention_ms: self.limits.retention_days * DAY_MS,
             rates,
             log_format,
@@ -298,7 +319,7 @@ impl Form {
         self.0.push(Problem::new(key, what, fix));
     }
 
-    fn parsed<T, E: std::fmt::Display>(
+    fn parsed<T, E: fmt::Display>(
         &mut self,
         key: &str,
         text: &str,

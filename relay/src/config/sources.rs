@@ -29,6 +29,16 @@ pub(super) const KEYS: &[&str] = &[
     "peers.policy",
     "peers.domains",
     "peers.private_addresses",
+    "mailbags.holders",
+    "mailbags.hold_for",
+    "mailbags.quota_mb",
+    "mailbags.quota_mb_per_origin",
+    "mailbags.total_mb",
+    "mailbags.days",
+    "mailbags.leave_after_seconds",
+    "circuits.through",
+    "circuits.offer",
+    "circuits.offer_to",
     "limits.retention_days",
     "limits.registrations_per_minute",
     "limits.logins_per_minute",
@@ -38,7 +48,7 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Keys whose values are text even where they look like a number.
-const LISTS: &[&str] = &["peers.announce", "peers.domains"];
+const LISTS: &[&str] = &["peers.announce", "peers.domains", "mailbags.holders", "mailbags.hold_for", "circuits.through", "circuits.offer_to"];
 
 /// How far a name may be from a known one to be taken for a slip of it, edits.
 const MAX_SLIP: usize = 3;
@@ -167,8 +177,9 @@ fn environment_value(key: &str, text: String) -> Value {
     }
     let section = key.split('.').next().unwrap_or(key);
     let typed = section == "limits"
+        || section == "mailbags"
         || LISTS.contains(&key)
-        || matches!(key, "http.max_connections" | "peers.private_addresses");
+        || matches!(key, "http.max_connections" | "peers.private_addresses" | "circuits.offer");
     match text.parse::<Value>() {
         Ok(value) if typed => value,
         _ => Value::from(text),

@@ -98,6 +98,8 @@ domains = {domains}
 # Whether other relays may be looked for at addresses that are not public.
 private_addresses = {private}
 
+{mailbags}
+{circuits}
 [limits]
 # Days that an undelivered message is kept; its sender is told when it expires.
 retention_days = {retention}
@@ -126,6 +128,8 @@ level = {log_level}
         policy = quoted(&config.peers.policy),
         domains = list(&config.peers.domains),
         private = config.peers.private_addresses,
+        mailbags = super::mailbags::section(&config.mailbags),
+        circuits = super::circuits::section(&config.circuits),
         retention = config.limits.retention_days,
         registrations = config.limits.registrations_per_minute,
         logins = config.limits.logins_per_minute,

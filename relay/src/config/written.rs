@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use posthouse_spec::limits::RETENTION_MS;
 use serde::{Deserialize, Serialize};
 
+use super::circuits::CircuitsConfig;
+use super::mailbags::MailbagsConfig;
+
 /// A day, milliseconds.
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -24,6 +27,10 @@ pub struct Config {
     pub http: HttpConfig,
     /// The other relays.
     pub peers: PeersConfig,
+    /// Envelopes held for relays that are down.
+    pub mailbags: MailbagsConfig,
+    /// Connections through a third relay.
+    pub circuits: CircuitsConfig,
     /// Bounds that an operator may move.
     pub limits: LimitsConfig,
     /// The log.
@@ -97,6 +104,8 @@ impl Default for Config {
             public_url: None,
             http: HttpConfig::default(),
             peers: PeersConfig::default(),
+            mailbags: MailbagsConfig::default(),
+            circuits: CircuitsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }

@@ -1,7 +1,7 @@
 //! Ports and names: where the relay listens, and what it tells others of it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use axum_server::{Address, Server};
@@ -56,22 +56,15 @@ pub(super) fn patient<A: Address, Acceptor>(mut server: Server<A, Acceptor>) -> 
     server
 }
 
-/// The multiaddresses of one address: QUIC and TCP.
-pub(super) fn multiaddresses(address: SocketAddr) -> Vec<String> {
-    let ip = protocol(address.ip());
-    let port = address.port();
-    vec![format!("/{ip}/{}/udp/{port}/quic-v1", address.ip()), format!("/{ip}/{}/tcp/{port}", address.ip())]
-}
-
-fn protocol(ip: IpAddr) -> &'static str {
-    if ip.is_ipv4() { "ip4" } else { "ip6" }
-}
-
 /// What the manifest names: what the operator says, or where the node listens. A node that listens everywhere is named
 /// by its domain, because its own interfaces may mean nothing to others.
 pub(super) fn announced(settings: &Settings, listening: &[String]) -> Vec<String> {
     if !settings.peers.announce.is_empty() {
         return settings.peers.announce.clone();
+    }
+    // Who is reached through others has no address that means anything to them.
+    if !settings.circuits.through.is_empty() {
+        return Vec::new();
     }
     if !settings.peers.listen.ip().is_unspecified() {
         return listening.to_vec();
