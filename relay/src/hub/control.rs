@@ -1,7 +1,8 @@
 //! The control lane: a hub's decisions and Welcomes, one item at a time, each in one transaction with the lane's cursor.
 
+use posthouse_spec::cbor::Text;
 use posthouse_spec::envelope::{DecidedItem, Item, WelcomeItem};
-use posthouse_spec::peer::deliver::ItemRefusal;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::{Domain, Millis};
 
 use super::decide::no_ticket;
@@ -49,13 +50,19 @@ impl Rooms {
             Err(FollowFault::Later(why)) => return Err(ControlError(why)),
         };
         tracing::warn!(%origin, ?room, reason = %refused.0, detail = refused.1, "an item of a control lane is refused");
-        self.pass(now, place).await?;
+        self.pass(now, place, &refused).await?;
         Ok(Some(refused))
     }
 
     /// Moves a lane's cursor over an item that was refused.
-    pub(crate) async fn pass(&self, now: Millis, place: LanePlace) -> Result<(), ControlError> {
-        self.inner.store.pass_item(now, place).await.map_err(|error| ControlError(error.to_string()))
+    pub(crate) async fn pass(
+        &self,
+        now: Millis,
+        place: LanePlace,
+        (reason, detail): &(ItemRefusal, String),
+    ) -> Result<(), ControlError> {
+        let refused = RefusedItem { seq: place.seq, reason: *reason, detail: Text::clipped(detail) };
+        self.inner.store.pass_item(now, place, Some(refused)).await.map_err(|error| ControlError(error.to_string()))
     }
 
     async fn receive_decided(

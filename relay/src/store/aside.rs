@@ -1,7 +1,7 @@
 //! Items put aside: they came before their room had reached the epoch that they need, or before the room was known.
 
 use bytes::Bytes;
-use posthouse_spec::envelope::Item;
+use posthouse_spec::envelope::{Item, Undelivered};
 use posthouse_spec::limits::MAX_ASIDE;
 use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::{Domain, Epoch, Millis, RoomId};
@@ -148,6 +148,10 @@ impl Tx {
 
     async fn release_one(&mut self, now: Millis, origin: &Domain, item: Item) -> Result<(), StoreError> {
         let room = item.room();
+        let mark = match &item {
+            Item::Message(item) => item.mark.clone(),
+            _ => None,
+        };
         let placed = match item {
             Item::Message(item) => self.place_message(now, origin, item, None).await?,
             Item::EpochEnd(item) => self.place_end(now, origin, item, None).await?,
@@ -155,6 +159,10 @@ impl Tx {
         };
         if let Placed::Refused(reason, why) = placed {
             tracing::warn!(%origin, ?room, %reason, why, "an item that waited for its room is not for anybody here");
+            if let (Some(room), Some(mark)) = (room, mark) {
+                let detail = format!("{reason}: {why}");
+                self.word_back(now, origin, room, &mark, Undelivered::Refused, &detail).await?;
+            }
         }
         Ok(())
     }

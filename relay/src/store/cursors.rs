@@ -1,5 +1,6 @@
 //! Cursors of incoming lanes: the position that each expects next, moved in the transaction that takes its items.
 
+use posthouse_spec::peer::deliver::RefusedItem;
 use posthouse_spec::peer::hello::LaneCursor;
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis};
 
@@ -111,11 +112,20 @@ pub(crate) enum Pass {
 }
 
 impl Store {
-    /// Moves a cursor over an item that needs nothing else.
-    pub(crate) async fn pass_item(&self, now: Millis, place: LanePlace) -> Result<(), StoreError> {
+    /// Moves a cursor over an item that needs nothing else. One that is refused is kept as such until its origin is sure
+    /// to have heard of it.
+    pub(crate) async fn pass_item(
+        &self,
+        now: Millis,
+        place: LanePlace,
+        refused: Option<RefusedItem>,
+    ) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                tx.pass(now, Some(&place)).await?;
+                let first = tx.pass(now, Some(&place)).await? == Pass::First;
+                if let Some(refused) = refused.filter(|_| first) {
+                    tx.keep_refusals(now, &place.lane, place.seq.next(), &[refused]).await?;
+                }
                 Ok(())
             })
         })

@@ -62,6 +62,7 @@ impl Store {
             conn: opened.writer,
             own: domain.clone(),
             quota,
+            marks: opened.marks,
             caches: Default::default(),
             pending: Default::default(),
             woken: Default::default(),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use posthouse_spec::cbor::Text;
-use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem};
+use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem, UndeliveredItem};
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::{Domain, Epoch, LaneSeq, Millis, RoomId};
 
@@ -19,6 +19,7 @@ use crate::rooms::{Placement, place_end, place_message};
 pub(crate) enum InboundItem {
     Message(MessageItem, Bytes),
     EpochEnd(EpochEndItem, Bytes),
+    Undelivered(UndeliveredItem),
     Malformed(String),
 }
 
@@ -54,6 +55,7 @@ impl InboundItem {
         match Item::from_cbor(bytes) {
             Ok(Item::Message(item)) => Some(Self::Message(item, bytes.clone())),
             Ok(Item::EpochEnd(item)) => Some(Self::EpochEnd(item, bytes.clone())),
+            Ok(Item::Undelivered(item)) => Some(Self::Undelivered(item)),
             Ok(_) => None,
             Err(malformed) => Some(Self::Malformed(malformed.to_string())),
         }
@@ -108,6 +110,7 @@ impl Tx {
         match item {
             InboundItem::Message(item, bytes) => self.place_message(now, origin, item, Some(bytes)).await,
             InboundItem::EpochEnd(item, bytes) => self.place_end(now, origin, item, Some(bytes)).await,
+            InboundItem::Undelivered(item) => self.take_word(now, origin, item).await,
             InboundItem::Malformed(why) => Ok(Placed::Refused(ItemRefusal::Invalid, why)),
         }
     }
@@ -146,6 +149,7 @@ impl Tx {
             received: now,
             submitter: None,
             relays: None,
+            mark: item.mark.map(|mark| mark.to_vec()),
             body: item.body.into_bytes(),
         };
         let full = local.len() - open.len();

@@ -49,6 +49,8 @@ pub(crate) struct NewItem {
     pub(crate) submitter: Option<Submitter>,
     /// For a decided commit: the relays of the epoch that it ends.
     pub(crate) relays: Option<Vec<u8>>,
+    /// The origin's mark of a message.
+    pub(crate) mark: Option<Vec<u8>>,
     pub(crate) body: Bytes,
 }
 
@@ -57,7 +59,7 @@ pub(crate) type Relays = List<Domain, MAX_LEAVES>;
 
 /// The item columns that [`delivery`] and [`lane_item`] read, behind a position in column 0.
 pub(crate) const ITEM_COLUMNS: &str =
-    "i.kind, i.room, i.hub, i.epoch, i.origin, i.received, i.relays, i.body";
+    "i.kind, i.room, i.hub, i.epoch, i.origin, i.received, i.relays, i.body, i.mark";
 
 struct Stored {
     kind: i64,
@@ -120,7 +122,8 @@ pub(crate) fn lane_item(row: &SqliteRow) -> Result<Bytes, StoreError> {
     let (room, hub, epoch) = (item.room, item.hub, item.epoch);
     let item = match item.kind {
         kind if kind == ItemKind::Message as i64 => {
-            Item::Message(MessageItem { room, hub, epoch, body: octets(item.body)?, mark: None })
+            let mark = row.blob_or_null(9)?.map(octets).transpose()?;
+            Item::Message(MessageItem { room, hub, epoch, body: octets(item.body)?, mark })
         }
         kind if kind == ItemKind::Decided as i64 => {
             Item::Decided(DecidedItem { room, hub, decided: decided(&item.body)? })

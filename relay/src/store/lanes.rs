@@ -286,6 +286,6 @@ impl Tx {
         body: Bytes,
     ) -> NewItem {
         let (hub, origin) = (self.own.clone(), self.own.clone());
-        NewItem { kind, room, hub, epoch, origin, received: now, submitter: None, relays: None, body }
+        NewItem { kind, room, hub, epoch, origin, received: now, submitter: None, relays: None, mark: None, body }
     }
 }

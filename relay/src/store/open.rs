@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
+use posthouse_crypto::mark::MarkKey;
 use posthouse_spec::Domain;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -11,6 +12,7 @@ use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection, SqlitePool};
 
 use super::columns::Columns;
 use super::error::StoreError;
+use super::words::mark_key;
 
 /// The database's file in the data folder.
 pub(super) const FILE: &str = "relay.db";
@@ -24,10 +26,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 256;
 
 /// The schema's steps. New ones are put at the end; what stands here is never changed.
-const STEPS: [(i64, &str, &str); 3] = [
+const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "refusals", include_str!("../../migrations/0002_refusals.sql")),
     (3, "key package expiry", include_str!("../../migrations/0003_key_package_expiry.sql")),
+    (5, "manifests", include_str!("../../migrations/0005_manifests.sql")),
+    (7, "peer rules", include_str!("../../migrations/0007_peer_rules.sql")),
+    (8, "mailbags", include_str!("../../migrations/0008_mailbags.sql")),
+    (9, "marks", include_str!("../../migrations/0009_marks.sql")),
 ];
 
 /// An open store.
@@ -36,6 +42,7 @@ pub(crate) struct Opened {
     pub(crate) readers: SqlitePool,
     pub(crate) fence: i64,
     pub(crate) lock: File,
+    pub(crate) marks: MarkKey,
 }
 
 /// Opens the store of a folder, and takes it over.
@@ -46,12 +53,13 @@ pub(crate) async fn open(folder: &Path, domain: &Domain, node: &str) -> Result<O
     let mut writer = connect(folder).await?;
     migrate(&mut writer, folder).await?;
     let fence = take_over(&mut writer, folder, domain, node).await?;
+    let marks = mark_key(&mut writer).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options(folder).read_only(true))
         .await
         .map_err(StoreError::sql("open connections that read"))?;
-    Ok(Opened { writer, readers, fence, lock })
+    Ok(Opened { writer, readers, fence, lock, marks })
 }
 
 /// Opens one more writing connection to a store that may be in use: for tools beside a running relay.
@@ -135,12 +143,11 @@ async fn migrate(conn: &mut SqliteConnection, folder: &Path) -> Result<(), Store
     if found > known {
         return Err(StoreError::Newer { folder: folder.to_owned(), found, known });
     }
-    let step = |(version, name, text): (i64, &'static str, &'static str)| {
+    let step = |&(version, name, text): &(i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
     };
-    Migrator::with_migrations(STEPS.map(step).into()).run(conn).await.map_err(|error| StoreError::Database {
-        doing: "bring its schema up to date",
-        why: error.to_string(),
+    Migrator::with_migrations(STEPS.iter().map(step).collect()).run(conn).await.map_err(|error| {
+        StoreError::Database { doing: "bring its schema up to date", why: error.to_string() }
     })
 }
 

@@ -8,8 +8,9 @@ use posthouse_spec::cbor::Text;
 use posthouse_spec::limits::LANE_WINDOW_ITEMS;
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::{LaneSeq, Millis};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row as _, Sqlite};
 
 use super::columns::{Columns, sql};
 use super::error::StoreError;
@@ -37,6 +38,37 @@ impl Store {
         .map_err(StoreError::sql("find a lane's first refusal"))?;
         Ok(row.row_id_or_null(0)?.map_or(cursor, |seq| cursor.min(LaneSeq(seq.unsigned_abs()))))
     }
+}
+
+const RECALL: &str = "SELECT seq, reason, detail FROM refusals \
+     WHERE origin = ? AND class = ? AND incarnation = ? AND seq >= ? AND seq < ? ORDER BY seq";
+
+impl Store {
+    /// What was refused of a lane from `from` on and before `to`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn refused_before(
+        &self,
+        lane: &Incoming,
+        from: LaneSeq,
+        to: LaneSeq,
+    ) -> Result<Vec<RefusedItem>, StoreError> {
+        let rows = recall(lane, from, to)
+            .fetch_all(self.readers())
+            .await
+            .map_err(StoreError::sql("recall what was refused"))?;
+        rows.iter().map(refusal).collect()
+    }
+}
+
+fn recall(lane: &Incoming, from: LaneSeq, to: LaneSeq) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(RECALL)
+        .bind(lane.origin.to_string())
+        .bind(sql(lane.class.code()))
+        .bind(lane.incarnation.as_bytes().to_vec())
+        .bind(sql(from.0))
+        .bind(sql(to.0))
 }
 
 fn refusal(row: &SqliteRow) -> Result<RefusedItem, StoreError> {
@@ -94,18 +126,10 @@ impl Tx {
         from: LaneSeq,
         to: LaneSeq,
     ) -> Result<Vec<RefusedItem>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT seq, reason, detail FROM refusals \
-             WHERE origin = ? AND class = ? AND incarnation = ? AND seq >= ? AND seq < ? ORDER BY seq",
-        )
-        .bind(lane.origin.as_str())
-        .bind(sql(lane.class.code()))
-        .bind(lane.incarnation.as_bytes().as_slice())
-        .bind(sql(from.0))
-        .bind(sql(to.0))
-        .fetch_all(&mut self.conn)
-        .await
-        .map_err(StoreError::sql("recall what was refused"))?;
+        let rows = recall(lane, from, to)
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("recall what was refused"))?;
         rows.iter().map(refusal).collect()
     }
 }

@@ -78,6 +78,7 @@ impl Tx {
         plan.local.retain(|mailbox| !room.muted.contains(&mailbox.account));
         let hub = room.hub.clone();
         let submitter = Submitter { device: id, number: submit.number };
+        let mark = if plan.relays.is_empty() { None } else { self.mark(&submit.room, submitter) };
         let item = NewItem {
             kind: ItemKind::Message,
             room: submit.room,
@@ -87,6 +88,7 @@ impl Tx {
             received: now,
             submitter: Some(submitter),
             relays: None,
+            mark,
             body: submit.body.into_bytes(),
         };
         if !self.fan_out(now, plan, item, submitter).await? {

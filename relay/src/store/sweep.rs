@@ -1,6 +1,7 @@
 //! Expiry: what has waited longer than the retention goes, and its senders are told.
 
 use posthouse_spec::client::delivery::Failure;
+use posthouse_spec::envelope::{Item, MessageItem, Undelivered};
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis, Number, RoomId};
 use sqlx::sqlite::SqliteRow;
 
@@ -14,6 +15,9 @@ use super::types::{LaneId, Swept};
 /// Mailbox rows that one transaction expires: a bound on how long others wait for it.
 const CHUNK: i64 = 512;
 
+/// What a sender is told of an expired message.
+const EXPIRED: &str = "it waited longer than messages are kept, and nobody came for it";
+
 /// What ends at a time of its own.
 const ENDED: [&str; 3] = [
     "DELETE FROM sessions WHERE expires < ?",
@@ -21,7 +25,8 @@ const ENDED: [&str; 3] = [
     "DELETE FROM key_packages WHERE not_after < ?",
 ];
 /// What is kept for the retention and no longer. A room's log is kept as far back as its snapshot needs it.
-const KEPT: [&str; 4] = [
+const KEPT: [&str; 5] = [
+    "DELETE FROM words WHERE created < ?",
     "DELETE FROM refusals WHERE created < ?",
     "DELETE FROM claims WHERE created < ?",
     "DELETE FROM tickets WHERE created < ?",
@@ -53,7 +58,14 @@ impl Store {
             swept.outbox +=
                 self.write(move |tx| Box::pin(async move { tx.expire_lane(now, &lane, old).await })).await?;
         }
-        swept.aside = self.write(move |tx| Box::pin(async move { tx.expire_aside(before).await })).await?;
+        loop {
+            let expired =
+                self.write(move |tx| Box::pin(async move { tx.expire_aside(now, before).await })).await?;
+            swept.aside += expired;
+            if expired == 0 {
+                break;
+            }
+        }
         self.write(move |tx| Box::pin(async move { tx.expire_leftovers(now, before).await })).await?;
         self.checkpoint().await;
         Ok(swept)
@@ -83,7 +95,7 @@ impl Tx {
     async fn expire_mailboxes(&mut self, now: Millis, old: i64) -> Result<u64, StoreError> {
         let doing = "expire mailboxes";
         let rows = sqlx::query(
-            "SELECT m.device, m.seq, i.id, i.room, i.submitter, i.number FROM items i JOIN mailbox m ON m.item = i.id \
+            "SELECT m.device, m.seq, i.id, i.room, i.submitter, i.number, i.origin, i.mark FROM items i JOIN mailbox m ON m.item = i.id \
              WHERE i.id < ? ORDER BY i.id LIMIT ?",
         )
         .bind(old)
@@ -106,6 +118,14 @@ impl Tx {
                 self.tell_expired(now, submitter, row.fixed(3, RoomId::from_slice)?, own).await?;
                 told = Some(item);
             }
+            let mark = row.blob_or_null(7)?.filter(|_| told != Some(item));
+            if let (Some(mark), origin) = (mark, row.domain(6)?)
+                && origin != self.own
+            {
+                let room = row.fixed(3, RoomId::from_slice)?;
+                self.word_back(now, &origin, room, &mark, Undelivered::Expired, EXPIRED).await?;
+                told = Some(item);
+            }
         }
         Ok(rows.len() as u64)
     }
@@ -117,8 +137,7 @@ impl Tx {
         room: RoomId,
         relay: Domain,
     ) -> Result<(), StoreError> {
-        let why = "it waited longer than messages are kept, and nobody came for it";
-        self.notice(now, submitter, room, relay, Failure::Expired, why).await
+        self.notice(now, submitter, room, relay, Failure::Expired, EXPIRED).await
     }
 
     /// Expires the old part of a lane. What is left begins a new life of the lane at position 1, because its receiver
@@ -165,13 +184,23 @@ impl Tx {
         Ok(rows.len() as u64)
     }
 
-    async fn expire_aside(&mut self, before: Millis) -> Result<u64, StoreError> {
-        let gone = sqlx::query("DELETE FROM aside WHERE received < ?")
-            .bind(sql(before.0))
-            .execute(&mut self.conn)
-            .await
-            .map_err(StoreError::sql("expire items put aside"))?
-            .rows_affected();
+    async fn expire_aside(&mut self, now: Millis, before: Millis) -> Result<u64, StoreError> {
+        let rows = sqlx::query(
+            "DELETE FROM aside WHERE id IN (SELECT id FROM aside WHERE received < ? ORDER BY id LIMIT ?) \
+             RETURNING origin, item",
+        )
+        .bind(sql(before.0))
+        .bind(CHUNK)
+        .fetch_all(&mut self.conn)
+        .await
+        .map_err(StoreError::sql("expire items put aside"))?;
+        for row in &rows {
+            if let Item::Message(MessageItem { room, mark: Some(mark), .. }) = row.cbor::<Item>(1)? {
+                let why = "its room never became known there, or never caught up";
+                self.word_back(now, &row.domain(0)?, room, &mark, Undelivered::Expired, why).await?;
+            }
+        }
+        let gone = rows.len() as u64;
         if gone > 0 {
             tracing::warn!(items = gone, "items expired whose room never became known or never caught up");
             self.caches.aside.clear();

@@ -1,5 +1,6 @@
 //! One transaction of the writer: its connection, what it remembers, and the rows that it has yet to write.
 
+use posthouse_crypto::mark::MarkKey;
 use posthouse_spec::Domain;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
@@ -18,14 +19,16 @@ pub(crate) struct Tx {
     pub(crate) conn: SqliteConnection,
     pub(crate) own: Domain,
     pub(crate) quota: Quota,
+    /// Seals the marks of this relay's own messages.
+    pub(crate) marks: MarkKey,
     pub(crate) caches: Caches,
     pub(crate) pending: Pending,
     pub(crate) woken: Woken,
 }
 
 const ITEMS: Insert = Insert {
-    head: "INSERT INTO items (id, kind, room, hub, epoch, origin, received, submitter, number, relays, body) VALUES",
-    row: "(?,?,?,?,?,?,?,?,?,?,?)",
+    head: "INSERT INTO items (id, kind, room, hub, epoch, origin, received, submitter, number, relays, body, mark) VALUES",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?)",
     tail: "",
     doing: "store items",
 };
@@ -156,6 +159,7 @@ impl Tx {
                     .bind(item.submitter.map(|s| sql(s.number.0)))
                     .bind(item.relays.as_deref())
                     .bind(&item.body[..])
+                    .bind(item.mark.as_deref())
             })
             .await?;
         MAILBOX

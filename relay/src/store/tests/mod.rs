@@ -10,3 +10,4 @@ mod mailboxes;
 mod opening;
 mod submits;
 mod support;
+mod words;
