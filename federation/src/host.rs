@@ -14,7 +14,7 @@ use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
 use posthouse_spec::peer::{
     KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
 };
-use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
+use posthouse_spec::{Domain, Incarnation, LaneSeq, ManifestSeq, Millis, Signed};
 
 /// The largest item that a lane carries, bytes: an envelope of one item, without the envelope's own fields and
 /// signature. An outbox refuses a larger one when it is put in.
@@ -53,6 +53,8 @@ pub struct LaneState {
     pub oldest: LaneSeq,
     /// The position that the next item will get.
     pub next: LaneSeq,
+    /// No item at this position or behind it has ever left this relay. It is `next` where that is not known better.
+    pub handed: LaneSeq,
 }
 
 impl LaneState {
@@ -108,6 +110,13 @@ pub trait Outbox: Send + Sync {
         next: LaneSeq,
         refused: Vec<RefusedItem>,
     ) -> Result<(), HostError>;
+
+    /// Where the lanes to a relay stand, those that were ever used.
+    async fn lanes_to(&self, peer: &Domain) -> Result<Vec<(LaneClass, LaneState)>, HostError>;
+
+    /// The lane cannot go on in that life, because one of the two relays was restored from a copy: it begins another one
+    /// with everything that waits, numbered from 1. Nothing happens if that life has ended already.
+    async fn begin_new_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), HostError>;
 }
 
 /// What the inbox has made of an envelope.
@@ -176,8 +185,39 @@ pub trait Pins: Send + Sync {
     /// The newest manifest that was pinned for a domain.
     async fn pinned(&self, domain: &Domain) -> Result<Option<Signed<Manifest>>, HostError>;
 
-    /// Pins a manifest that was checked against the one before it.
+    /// Pins a manifest that was checked against the one before it, which is kept too.
     async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError>;
+
+    /// The oldest kept manifest of a domain at this position or behind it: the one of the position itself, or one from
+    /// which the links before it can be followed back.
+    async fn pinned_from(&self, domain: &Domain, seq: ManifestSeq) -> Result<Option<Signed<Manifest>>, HostError>;
+
+    /// Keeps an earlier link of a domain's chain that was proven to lie before a pinned manifest.
+    async fn keep_link(&self, domain: &Domain, link: &Signed<Manifest>) -> Result<(), HostError>;
+
+    /// Keeps evidence. Whether it is new.
+    async fn keep_evidence(&self, domain: &Domain, evidence: &Evidence) -> Result<bool, HostError>;
+
+    /// The evidence against a domain, the oldest first.
+    async fn evidence(&self, domain: &Domain) -> Result<Vec<Evidence>, HostError>;
+
+    /// Begins anew with a domain, at its operator's word: the pin and all links are replaced by this manifest, and the
+    /// evidence counts as settled.
+    async fn repin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError>;
+}
+
+/// Two manifests of one position, both by keys that could sign it: somebody else has a root key of that relay, or its
+/// store was restored from a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The one that was pinned when the other one came.
+    pub pinned: Signed<Manifest>,
+    /// The other one.
+    pub other: Signed<Manifest>,
+    /// When it was found.
+    pub found: Millis,
+    /// Whether the operator has decided since. Until then nothing newer of that domain is followed.
+    pub settled: bool,
 }
 
 /// All that the federation needs of the relay.

@@ -21,7 +21,12 @@ pub mod schedule;
 pub use behaviour::peer_id;
 pub use error::{BindError, PeerError};
 pub use host::{
-    Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
+    Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received,
+    Service,
 };
-pub use node::{Circuits, Clock, Contacts, Federation, Listening, Meeting, Node, NodeConfig, PeerStatus, Reachability, Repinned, ReservationStatus, Standing, TestedAddress, Trust, Way};
+pub use node::{
+    Arrivals, Attempt, Circuits, Clock, Federation, Listening, LookUp, Meeting, Node, NodeConfig, PeerStatus,
+    ProbeReport, Reachability, Repinned, ReservationStatus, Standing, TestedAddress, Trust, Way,
+    probe_from_outside,
+};
 pub use policy::{Policy, Rule};

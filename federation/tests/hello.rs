@@ -189,6 +189,7 @@ async fn a_node_starts_only_with_a_manifest_that_lists_it() {
     let relay = Relay::new(&town, "a.localhost", 1);
     let config = |domain: &str, seed: u8| NodeConfig {
         circuits: posthouse_federation::Circuits::default(),
+        gossip: true,
         domain: domain.parse().expect("a domain"),
         node_key: SigningKey::from_seed(&[seed; 32]),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],

@@ -1,30 +1,56 @@
 //! The way to other relays, for those who need it before it stands: the rooms and the accounts are made first, and the
-//! federation once the ports, and so the manifest, are known.
+//! federation once the ports, and so the manifest, are known. Both may be replaced while the relay runs, when one of its
+//! keys is: whoever asks other relays in the moment in between waits for the new way.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use posthouse_crypto::Verified;
+use posthouse_crypto::{Verified, follow};
 use posthouse_federation::{Federation, LaneId, PeerError};
-use posthouse_spec::Domain;
+use posthouse_spec::{Domain, ManifestSeq};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use tokio::sync::watch;
 
+use crate::chain::Chain;
 use crate::hub::{HubLink, LinkError, ManifestLookup};
+
+/// How long a question waits while the way is being replaced.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The relay's own manifest and its federation. Clones share them.
 #[derive(Clone)]
 pub struct Network {
     domain: Domain,
-    own: Arc<OnceLock<Verified<Manifest>>>,
-    federation: Arc<OnceLock<Federation>>,
+    chain: Option<Chain>,
+    own: Arc<RwLock<Option<Verified<Manifest>>>>,
+    way: Arc<watch::Sender<Way>>,
+}
+
+/// How other relays are reached.
+#[derive(Clone, Default)]
+enum Way {
+    /// Not yet.
+    #[default]
+    Starting,
+    /// Not for a moment.
+    Changing,
+    /// By this federation.
+    Open(Federation),
 }
 
 impl Network {
     /// The network of a relay that has not said anything of itself yet.
     #[must_use]
     pub fn new(domain: Domain) -> Self {
-        Self { domain, own: Arc::default(), federation: Arc::default() }
+        Self { domain, chain: None, own: Arc::default(), way: Arc::new(watch::Sender::new(Way::Starting)) }
+    }
+
+    /// The relay's own chain of manifests lies there.
+    #[must_use]
+    pub fn with_chain(self, chain: Chain) -> Self {
+        Self { chain: Some(chain), ..self }
     }
 
     /// The relay's domain.
@@ -33,35 +59,40 @@ impl Network {
         &self.domain
     }
 
-    /// Names the relay's own manifest, once.
+    /// From now on this is the relay's own manifest.
     pub fn announce(&self, manifest: Verified<Manifest>) {
-        if self.own.set(manifest).is_err() {
-            tracing::debug!("the relay's manifest was announced before");
-        }
+        // Replacing is one step, so a writer that panicked leaves a sound value.
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Some(manifest);
     }
 
-    /// Opens the way to other relays, once.
+    /// From now on other relays are reached by this federation.
     pub fn connect(&self, federation: Federation) {
-        if self.federation.set(federation).is_err() {
-            tracing::debug!("the way to other relays was open before");
-        }
+        self.way.send_replace(Way::Open(federation));
+    }
+
+    /// The federation is about to be replaced: whoever asks other relays waits until it is.
+    pub fn disconnect(&self) {
+        self.way.send_replace(Way::Changing);
     }
 
     /// The relay's own manifest, once it is announced.
     #[must_use]
-    pub fn own(&self) -> Option<&Verified<Manifest>> {
-        self.own.get()
+    pub fn own(&self) -> Option<Verified<Manifest>> {
+        self.own.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The federation, once it stands.
+    /// The federation, while it stands.
     #[must_use]
-    pub fn federation(&self) -> Option<&Federation> {
-        self.federation.get()
+    pub fn federation(&self) -> Option<Federation> {
+        match &*self.way.borrow() {
+            Way::Open(federation) => Some(federation.clone()),
+            Way::Starting | Way::Changing => None,
+        }
     }
 
-    /// Something new waits on a lane. Before the federation stands this does nothing: it looks at every lane then.
+    /// Something new waits on a lane. While no federation stands this does nothing: it looks at every lane then.
     pub fn wake(&self, lane: &LaneId) {
-        if let Some(federation) = self.federation.get() {
+        if let Way::Open(federation) = &*self.way.borrow() {
             federation.wake(lane);
         }
     }
@@ -71,9 +102,56 @@ impl Network {
     /// # Errors
     /// The relay cannot be found or trusted.
     pub async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
-        match self.own.get() {
-            Some(own) if *domain == self.domain => Ok(own.clone()),
-            _ => self.link(domain)?.manifest(domain).await,
+        match self.own() {
+            Some(own) if *domain == self.domain => Ok(own),
+            _ => self.link(domain).await?.manifest(domain).await,
+        }
+    }
+
+    /// The manifest of a relay, looked up anew: it may have replaced its keys since it was pinned.
+    ///
+    /// # Errors
+    /// The relay cannot be found or trusted.
+    pub async fn newest_manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, PeerError> {
+        match self.own() {
+            Some(own) if *domain == self.domain => Ok(own),
+            _ => self.link(domain).await?.newest_manifest(domain).await,
+        }
+    }
+
+    /// The manifest that stood at a position of a relay's chain, the own one's or another's.
+    ///
+    /// # Errors
+    /// The relay cannot be found or trusted, or has no such manifest.
+    pub async fn manifest_at(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Verified<Manifest>, PeerError> {
+        match *domain == self.domain {
+            true => self.link_of_own(seq).await,
+            false => self.link(domain).await?.manifest_at(domain, seq).await,
+        }
+    }
+
+    /// A link of the relay's own chain.
+    ///
+    /// # Errors
+    /// There is none at that position, or it cannot be read.
+    pub async fn link_of_own(&self, seq: ManifestSeq) -> Result<Verified<Manifest>, PeerError> {
+        let domain = self.domain.clone();
+        let link = match &self.chain {
+            Some(chain) => chain.link(seq).await,
+            None => Ok(None),
+        };
+        match link {
+            Ok(Some(link)) => follow(&self.domain, None, &link)
+                .map_err(|fault| PeerError::Unknown { domain, why: fault.to_string() }),
+            Ok(None) => Err(PeerError::Unknown { domain, why: format!("it has no manifest {seq}") }),
+            Err(error) => {
+                tracing::error!(%error, %seq, "a link of the own chain of manifests cannot be read");
+                Err(PeerError::Unreachable { domain, why: "its chain of manifests cannot be read".into() })
+            }
         }
     }
 
@@ -82,14 +160,24 @@ impl Network {
     /// # Errors
     /// The relay is unknown, out of reach, too slow, or a rule was broken.
     pub async fn keys(&self, domain: &Domain, request: KeysRequest) -> Result<KeysResponse, PeerError> {
-        self.link(domain)?.keys(domain, request).await
+        self.link(domain).await?.keys(domain, request).await
     }
 
-    fn link(&self, domain: &Domain) -> Result<&Federation, PeerError> {
-        self.federation.get().ok_or_else(|| PeerError::Unreachable {
-            domain: domain.clone(),
-            why: "this relay is still starting; try again".into(),
-        })
+    async fn link(&self, domain: &Domain) -> Result<Federation, PeerError> {
+        let mut way = self.way.subscribe();
+        let stands = way.wait_for(|way| !matches!(way, Way::Changing));
+        let way = match tokio::time::timeout(PATIENCE, stands).await {
+            Ok(Ok(way)) => way.clone(),
+            // The sender lives as long as this.
+            Ok(Err(_)) | Err(_) => Way::Changing,
+        };
+        match way {
+            Way::Open(federation) => Ok(federation),
+            Way::Starting | Way::Changing => Err(PeerError::Unreachable {
+                domain: domain.clone(),
+                why: "this relay is still starting; try again".into(),
+            }),
+        }
     }
 }
 
@@ -98,12 +186,27 @@ impl ManifestLookup for Network {
     async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, LinkError> {
         Self::manifest(self, domain).await.map_err(|error| LinkError(error.to_string()))
     }
+
+    async fn manifest_at(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Verified<Manifest>>, LinkError> {
+        match Self::manifest_at(self, domain, seq).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(PeerError::Unknown { why, .. }) => {
+                tracing::warn!(%domain, %seq, why, "a manifest that was named is not in the relay's chain");
+                Ok(None)
+            }
+            Err(error) => Err(LinkError(error.to_string())),
+        }
+    }
 }
 
 #[async_trait]
 impl HubLink for Network {
     async fn room(&self, hub: &Domain, request: RoomRequest) -> Result<RoomResponse, LinkError> {
-        let link = self.link(hub).map_err(|error| LinkError(error.to_string()))?;
+        let link = self.link(hub).await.map_err(|error| LinkError(error.to_string()))?;
         link.room(hub, request).await.map_err(|error| LinkError(error.to_string()))
     }
 }

@@ -7,21 +7,23 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use posthouse_crypto::Verified;
 use posthouse_federation::host::{
-    HostError, Inbox, LaneState, OutboundItem, Outbox, Pins, Received, Service,
+    Evidence, HostError, Inbox, LaneState, OutboundItem, Outbox, Pins, Received, Service,
 };
 use posthouse_federation::{Clock, Host, LaneId, ReceiveError};
 use posthouse_spec::cbor::Text;
 use posthouse_spec::envelope::{Envelope, Item, LaneClass};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
-use posthouse_spec::peer::hello::{LaneCursor, PeerRefusal, PeerRule};
+use posthouse_spec::peer::hello::{LaneCursor, PeerRule};
 use posthouse_spec::peer::{
     KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
 };
-use posthouse_spec::{Cbor, Domain, Incarnation, LaneSeq, Signed};
+use posthouse_spec::{Cbor, Domain, Incarnation, LaneSeq, ManifestSeq, Signed};
 
+use crate::canaries::Canaries;
 use crate::hub::Rooms;
-use crate::store::{InboundItem, InboundOutcome, Incoming, LanePlace, Store, StoreError};
+use crate::mailbags::Holder;
+use crate::store::{InboundItem, InboundOutcome, Incoming, LanePlace, ManifestEvidence, Store, StoreError};
 
 /// Answers other relays' questions about accounts and key packages.
 #[async_trait]
@@ -35,14 +37,29 @@ pub struct RelayHost {
     store: Store,
     rooms: Rooms,
     keys: Arc<dyn KeysService>,
+    holder: Arc<Holder>,
+    canaries: Canaries,
     clock: Clock,
 }
 
 impl RelayHost {
     /// Puts the host together.
     #[must_use]
-    pub fn new(store: Store, rooms: Rooms, keys: Arc<dyn KeysService>, clock: Clock) -> Self {
-        Self { store, rooms, keys, clock }
+    pub fn new(
+        store: Store,
+        rooms: Rooms,
+        keys: Arc<dyn KeysService>,
+        holder: Arc<Holder>,
+        clock: Clock,
+    ) -> Self {
+        let canaries = Canaries::new(store.clone(), Arc::clone(&clock));
+        Self { store, rooms, keys, holder, canaries, clock }
+    }
+
+    /// With these canaries, which somebody else sends.
+    #[must_use]
+    pub fn with_canaries(self, canaries: Canaries) -> Self {
+        Self { canaries, ..self }
     }
 }
 
@@ -101,7 +118,10 @@ impl Outbox for RelayHost {
         refused: Vec<RefusedItem>,
     ) -> Result<(), HostError> {
         let (now, lane) = ((self.clock)(), lane.clone().into());
-        self.store.lane_acknowledged(now, &lane, incarnation, next, refused).await.map_err(failed)
+        let told = refused.clone();
+        self.store.lane_acknowledged(now, &lane, incarnation, next, refused).await.map_err(failed)?;
+        self.canaries.acknowledged(&lane, incarnation, next, &told);
+        Ok(())
     }
 }
 
@@ -153,7 +173,10 @@ impl RelayHost {
         if envelope.first > expected {
             return Err(ReceiveError::Gap { expected });
         }
-        let mut refused = Vec::new();
+        // What comes again may have been refused before, and its origin may not have heard of it.
+        let seen = expected.min(envelope.next());
+        let mut refused =
+            self.store.refused_before(&lane, envelope.first, seen).await.map_err(failed)?;
         for (bytes, seq) in
             envelope.items.iter().zip(envelope.first.0..).filter(|(_, seq)| *seq >= expected.0)
         {
@@ -174,10 +197,14 @@ impl RelayHost {
         let now = (self.clock)();
         match Item::from_cbor(bytes) {
             Ok(item) if item.class() != place.lane.class => Err(wrong_item(place.lane.class)),
+            Ok(Item::Canary(canary)) => {
+                Ok(self.canaries.receive(now, place, canary).await.map_err(HostError::new)?)
+            }
             Ok(item) => Ok(self.rooms.receive_control(now, place, item).await.map_err(HostError::new)?),
             Err(malformed) => {
-                self.rooms.pass(now, place).await.map_err(HostError::new)?;
-                Ok(Some((ItemRefusal::Invalid, malformed.to_string())))
+                let refused = (ItemRefusal::Invalid, malformed.to_string());
+                self.rooms.pass(now, place, &refused).await.map_err(HostError::new)?;
+                Ok(Some(refused))
             }
         }
     }
@@ -197,11 +224,8 @@ impl Service for RelayHost {
         self.rooms.answer((self.clock)(), from, request).await
     }
 
-    async fn mailbag(&self, _: &Domain, _: MailbagRequest) -> MailbagResponse {
-        MailbagResponse::Rejected(PeerRefusal {
-            rule: PeerRule::NotAHolder,
-            detail: Text::clipped("this relay holds no mailbags"),
-        })
+    async fn mailbag(&self, from: &Domain, request: MailbagRequest) -> MailbagResponse {
+        self.holder.answer(from, request).await
     }
 }
 
@@ -213,6 +237,30 @@ impl Pins for RelayHost {
 
     async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
         self.store.pin(domain, manifest).await.map_err(failed)
+    }
+
+    async fn pinned_from(&self, domain: &Domain, seq: ManifestSeq) -> Result<Option<Signed<Manifest>>, HostError> {
+        self.store.pinned_from(domain, seq).await.map_err(failed)
+    }
+
+    async fn keep_link(&self, domain: &Domain, link: &Signed<Manifest>) -> Result<(), HostError> {
+        self.store.keep_link(domain, link).await.map_err(failed)
+    }
+
+    async fn keep_evidence(&self, domain: &Domain, evidence: &Evidence) -> Result<bool, HostError> {
+        let Evidence { pinned, other, found, settled } = evidence.clone();
+        let evidence = ManifestEvidence { pinned, other, found, settled };
+        self.store.keep_manifest_evidence(domain, &evidence).await.map_err(failed)
+    }
+
+    async fn evidence(&self, domain: &Domain) -> Result<Vec<Evidence>, HostError> {
+        let kept = self.store.manifest_evidence(domain).await.map_err(failed)?;
+        let evidence = |ManifestEvidence { pinned, other, found, settled }| Evidence { pinned, other, found, settled };
+        Ok(kept.into_iter().map(evidence).collect())
+    }
+
+    async fn repin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
+        self.store.repin(domain, manifest).await.map_err(failed)
     }
 }
 

@@ -1,82 +1,26 @@
 //! Fetching a manifest over HTTP: bounded in time and size, without redirects, and only to addresses that may be asked.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use posthouse_spec::limits::MAX_MANIFEST;
-use posthouse_spec::manifest::{Manifest, WELL_KNOWN_PATH};
-use posthouse_spec::{Domain, Malformed, Signed};
+use posthouse_spec::manifest::{CHAIN_PATH, Manifest, WELL_KNOWN_PATH};
+use posthouse_spec::{Domain, ManifestSeq, Millis, Signed};
 use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{DATE, HeaderValue};
 use tokio::sync::Semaphore;
 
-use super::address::{is_public, loopback};
+use super::address::is_public;
+use super::error::DiscoveryError;
 use super::overrides::{OverridesError, look_up};
+use super::resolve::{Guarded, is_local_name};
 
 /// How long one fetch may take, from the look-up of the name to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// Fetches at once: strangers' hellos cause them too.
 const MAX_FETCHES: usize = 16;
-
-/// Why no manifest was found.
-#[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
-    /// The operator's file is broken.
-    #[error(transparent)]
-    Overrides(#[from] OverridesError),
-    /// The URL in the operator's file cannot be used.
-    #[error("the overrides file names {url}, which cannot be used: {why}")]
-    Url {
-        /// The URL.
-        url: String,
-        /// Why not.
-        why: &'static str,
-    },
-    /// The name leads to addresses that strangers' names may not lead to.
-    #[error(
-        "{host} leads to {address}, which is not public; set `peers.private_addresses` if this network is meant"
-    )]
-    NotPublic {
-        /// The name.
-        host: String,
-        /// The address.
-        address: IpAddr,
-    },
-    /// Nobody answers now; it may be a relay that is down.
-    #[error("no answer from {url}: {why}")]
-    Unanswered {
-        /// The URL.
-        url: String,
-        /// What happened.
-        why: String,
-    },
-    /// There is no such name, or somebody answers, but not as a relay does.
-    #[error("no manifest at {url}: {why}")]
-    Http {
-        /// The URL.
-        url: String,
-        /// What happened.
-        why: String,
-    },
-    /// What was found is no manifest.
-    #[error("what {url} serves is no signed manifest: {fault}")]
-    Malformed {
-        /// The URL.
-        url: String,
-        /// The rule that it breaks.
-        fault: Malformed,
-    },
-}
-
-impl DiscoveryError {
-    /// Whether the same look-up may find something later.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unanswered { .. })
-    }
-}
 
 /// A manifest, found but not yet believed.
 #[derive(Debug)]
@@ -85,13 +29,15 @@ pub struct Found {
     pub manifest: Signed<Manifest>,
     /// Whether the operator's file led to it: then its addresses need not be public.
     pub by_override: bool,
+    /// The clock of the server that gave it, to the second, if it told.
+    pub served_at: Option<Millis>,
 }
 
 /// Finds manifests.
 #[derive(Debug)]
 pub struct Discovery {
     overrides: Option<PathBuf>,
-    allow_private: bool,
+    pub(super) allow_private: bool,
     turns: Semaphore,
 }
 
@@ -118,36 +64,48 @@ impl Discovery {
     /// # Errors
     /// Nothing was found, in words that say where it was looked for.
     pub async fn find(&self, domain: &Domain) -> Result<Found, DiscoveryError> {
+        self.fetch(domain, WELL_KNOWN_PATH).await
+    }
+
+    /// Fetches an earlier link of a domain's chain of manifests.
+    ///
+    /// # Errors
+    /// As [`Discovery::find`].
+    pub async fn link(&self, domain: &Domain, seq: ManifestSeq) -> Result<Signed<Manifest>, DiscoveryError> {
+        Ok(self.fetch(domain, &format!("{CHAIN_PATH}/{seq}")).await?.manifest)
+    }
+
+    async fn fetch(&self, domain: &Domain, path: &str) -> Result<Found, DiscoveryError> {
         let base = self.override_of(domain).await?;
         let by_override = base.is_some();
         let url = match base {
-            Some(base) => checked(&base)?,
-            None => parsed(&format!("https://{domain}"))?,
+            Some(base) => checked(&base, path)?,
+            None => parsed(&format!("https://{domain}"), path)?,
         };
         let trusted = by_override || self.allow_private || domain.is_loopback();
         // The semaphore is never closed, so a turn always comes.
         let _turn = self.turns.acquire().await;
         let text = url.to_string();
         let fetching = tokio::time::timeout(FETCH_TIMEOUT, fetch(url, trusted));
-        let bytes = fetching.await.unwrap_or_else(|_| {
+        let (bytes, served_at) = fetching.await.unwrap_or_else(|_| {
             let why = format!("no answer within {} s", FETCH_TIMEOUT.as_secs());
             Err(DiscoveryError::Unanswered { url: text.clone(), why })
         })?;
         let manifest =
             Signed::from_bytes(bytes).map_err(|fault| DiscoveryError::Malformed { url: text, fault })?;
-        Ok(Found { manifest, by_override })
+        Ok(Found { manifest, by_override, served_at })
     }
 }
 
-fn parsed(base: &str) -> Result<Url, DiscoveryError> {
+pub(super) fn parsed(base: &str, path: &str) -> Result<Url, DiscoveryError> {
     let bad = || DiscoveryError::Url { url: base.to_owned(), why: "it is no URL such as https://b.example" };
     let url = Url::parse(base).map_err(|_| bad())?;
-    url.join(WELL_KNOWN_PATH).map_err(|_| bad())
+    url.join(path).map_err(|_| bad())
 }
 
 /// A URL of the operator's: HTTPS, or plain HTTP to this machine.
-fn checked(base: &str) -> Result<Url, DiscoveryError> {
-    let url = parsed(base)?;
+fn checked(base: &str, path: &str) -> Result<Url, DiscoveryError> {
+    let url = parsed(base, path)?;
     let refuse = |why| Err(DiscoveryError::Url { url: base.to_owned(), why });
     match url.scheme() {
         "https" => Ok(url),
@@ -158,19 +116,15 @@ fn checked(base: &str) -> Result<Url, DiscoveryError> {
 }
 
 /// The host as an address, if it is one; without the brackets of IPv6.
-fn host_ip(url: &Url) -> Option<IpAddr> {
+pub(super) fn host_ip(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-fn is_local_name(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
-}
-
-fn is_loopback_host(url: &Url) -> bool {
+pub(super) fn is_loopback_host(url: &Url) -> bool {
     host_ip(url).map_or_else(|| url.host_str().is_some_and(is_local_name), |ip| ip.is_loopback())
 }
 
-async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
+async fn fetch(url: Url, trusted: bool) -> Result<(Bytes, Option<Millis>), DiscoveryError> {
     let text = url.to_string();
     let http = |why: String| DiscoveryError::Http { url: text.clone(), why };
     if let Some(address) = host_ip(&url).filter(|ip| !trusted && !is_public(*ip)) {
@@ -206,6 +160,7 @@ async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
     if response.content_length().is_some_and(|len| len > MAX_MANIFEST as u64) {
         return Err(too_long());
     }
+    let served_at = response.headers().get(DATE).and_then(date);
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > MAX_MANIFEST {
@@ -213,7 +168,13 @@ async fn fetch(url: Url, trusted: bool) -> Result<Bytes, DiscoveryError> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok((body.freeze(), served_at))
+}
+
+fn date(header: &HeaderValue) -> Option<Millis> {
+    let at = httpdate::parse_http_date(header.to_str().ok()?).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Millis(u64::try_from(since.as_millis()).ok()?))
 }
 
 /// Whether a fetch failed for a reason of our own naming that no waiting mends, such as a name that does not exist.
@@ -234,48 +195,6 @@ fn root_cause(mut error: &(dyn std::error::Error + 'static)) -> String {
         error = inner;
     }
     error.to_string()
-}
-
-/// A resolver that gives only addresses that may be asked, so that what was checked is what is connected to.
-struct Guarded {
-    trusted: bool,
-}
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let trusted = self.trusted;
-        let host = name.as_str().to_owned();
-        Box::pin(async move {
-            let addresses = resolve(&host, 0, trusted).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// The addresses behind a name that may be asked.
-pub(crate) async fn resolve(host: &str, port: u16, trusted: bool) -> Result<Vec<SocketAddr>, DiscoveryError> {
-    if is_local_name(host) {
-        return Ok(loopback(port));
-    }
-    let found =
-        tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error.to_string()))?;
-    let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(|address| trusted || is_public(address.ip()));
-    match (allowed.is_empty(), refused.first()) {
-        (true, Some(address)) => {
-            Err(DiscoveryError::NotPublic { host: host.to_owned(), address: address.ip() })
-        }
-        _ => Ok(allowed),
-    }
-}
-
-/// A name that was not resolved. The system tells a resolver that does not answer from a name that does not exist by
-/// words only.
-fn unresolved(host: &str, why: &str) -> DiscoveryError {
-    let (url, why) = (host.to_owned(), why.to_owned());
-    match why.to_ascii_lowercase().contains("temporary") {
-        true => DiscoveryError::Unanswered { url, why },
-        false => DiscoveryError::Http { url, why },
-    }
 }
 
 #[cfg(test)]
@@ -359,20 +278,6 @@ mod tests {
         assert!(fault_of(&format!("\"b.example\" = \"{busy}\""), "b.example").await.is_temporary());
         let other = serve(b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n".to_vec()).await;
         assert!(!fault_of(&format!("\"b.example\" = \"{other}\""), "b.example").await.is_temporary());
-        assert!(!unresolved("b.example", "Name or service not known").is_temporary());
-    }
-
-    #[tokio::test]
-    async fn names_below_localhost_are_this_machine_and_no_question_to_dns() {
-        let addresses = resolve("b.localhost", 7, false).await.expect("never asked");
-        assert!(addresses.iter().all(|address| address.ip().is_loopback()));
-    }
-
-    #[tokio::test]
-    async fn a_name_may_not_lead_inside() {
-        let fault = resolve("127.0.0.1", 7, false).await.expect_err("loopback by another way");
-        assert!(matches!(fault, DiscoveryError::NotPublic { .. }));
-        assert!(resolve("127.0.0.1", 7, true).await.is_ok());
     }
 
     #[tokio::test]

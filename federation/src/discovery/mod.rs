@@ -4,10 +4,14 @@
 //! operator's own file, or HTTPS under the domain's name); whether it follows what is pinned is for the caller.
 
 mod address;
+mod error;
 mod fetch;
 mod overrides;
+mod resolve;
+mod way;
 
 pub use address::{is_public, loopback};
-pub(crate) use fetch::resolve;
-pub use fetch::{Discovery, DiscoveryError, Found};
+pub use error::DiscoveryError;
+pub use fetch::{Discovery, Found};
 pub use overrides::OverridesError;
+pub(crate) use resolve::resolve;

@@ -13,8 +13,10 @@
 //! Every task is tracked and ends with one token; [`Node::shutdown`] waits for all of them.
 
 mod chain;
+mod board;
 mod config;
 mod connector;
+mod contacts;
 mod deliveries;
 mod dial;
 mod directory;
@@ -44,8 +46,8 @@ mod worker;
 pub use config::{Circuits, Clock, NodeConfig};
 pub use evidence::{Repinned, Trust};
 pub use handle::Federation;
-pub use mailbags::Contacts;
+pub use mailbags::Arrivals;
 pub use peers::{Meeting, PeerStatus, Way};
-pub use probe::{Attempt, LookUp, ProbeReport};
+pub use probe::{Attempt, LookUp, ProbeReport, probe_from_outside};
 pub use reach::{Reachability, ReservationStatus, Standing, TestedAddress};
 pub use start::{Listening, Node};

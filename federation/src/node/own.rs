@@ -6,6 +6,8 @@ use posthouse_crypto::{SigningKey, Verified};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::{Domain, Millis};
 
+use tokio::sync::Notify;
+
 use super::config::Clock;
 use crate::policy::Policy;
 
@@ -18,6 +20,7 @@ pub(crate) struct Own {
     pub(crate) clock: Clock,
     manifest: RwLock<Verified<Manifest>>,
     policy: RwLock<Policy>,
+    changed: Notify,
 }
 
 impl Own {
@@ -36,6 +39,7 @@ impl Own {
             clock,
             manifest: RwLock::new(manifest),
             policy: RwLock::new(policy),
+            changed: Notify::new(),
         }
     }
 
@@ -52,6 +56,12 @@ impl Own {
     /// From now on this relay shows `manifest`.
     pub(crate) fn replace_manifest(&self, manifest: Verified<Manifest>) {
         *self.manifest.write().unwrap_or_else(PoisonError::into_inner) = manifest;
+        self.changed.notify_one();
+    }
+
+    /// Returns once the manifest was replaced; for one who waits.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Whether the operator federates with `domain`.

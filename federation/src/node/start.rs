@@ -17,8 +17,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::board::Board;
 use super::config::NodeConfig;
 use super::connector::Connector;
+use super::contacts::Contacts;
 use super::deliveries::Deliveries;
 use super::dial::dialable;
 use super::directory::Directory;
@@ -40,8 +42,6 @@ use crate::discovery::Discovery;
 use crate::error::BindError;
 use crate::host::{Host, Outbox};
 
-/// Relays that are greeted at once when the node starts.
-const GREETINGS: usize = 16;
 /// How often a port that is not free yet is tried again.
 const PORT_RETRY: Duration = Duration::from_millis(5);
 /// How long the tasks may take to come to their end before the connections are closed under them.
@@ -224,6 +224,7 @@ impl Listening {
         let own = Arc::new(Own::new(domain, node_key, manifest, policy, allow_private, clock));
         let tasks = Tasks::new();
         let peers = Arc::new(Peers::default());
+        let contacts = Arc::new(Contacts::default());
         let reach = Arc::new(Reach::default());
         let (orders, order_queue) = mpsc::channel(MAX_ORDERS);
         let (punched, punched_queue) = mpsc::channel(MAX_PUNCHED);
@@ -236,6 +237,7 @@ impl Listening {
             directory: Arc::clone(&directory),
             peers: Arc::clone(&peers),
             network: network.clone(),
+            contacts: Arc::clone(&contacts),
         });
         let connector = Connector {
             own: Arc::clone(&own),
@@ -250,6 +252,7 @@ impl Listening {
             own: Arc::clone(&own),
             outbox: Arc::clone(&host) as Arc<dyn Outbox>,
             connector: connector.clone(),
+            board: Arc::new(Board::new()),
             cancel: tasks.cancel.clone(),
         };
         let lanes = Arc::new(Lanes::new(worker, tasks.clone()));
@@ -274,7 +277,8 @@ impl Listening {
         let swarm = tokio::spawn(swarm_task.run(swarm_cancel.clone()));
         drop(tasks.spawn(reception.run(inbound)));
         tasks.spawn_cancellable(Arc::clone(&lanes).keep_scanning(Arc::clone(&host) as Arc<dyn Outbox>));
-        tasks.spawn_cancellable(greet(host, connector.clone()));
+        tasks.spawn_cancellable(Arc::clone(&lanes).keep_time(contacts));
+        tasks.spawn_cancellable(greet(host, Arc::clone(&lanes)));
         tasks.spawn_cancellable(greet_punched(connector.clone(), punched_queue));
         tasks.spawn_cancellable(be_tried(connector.clone()));
         directory.when_pinned(close_delisted(connector.clone()));
@@ -320,19 +324,9 @@ async fn be_tried(connector: Connector) {
 
 /// Says hello to every relay with which this one shares anything, so that what waits there for this relay's return is
 /// sent at once. Who cannot be reached calls when it is back itself.
-async fn greet(host: Arc<dyn Host>, connector: Connector) {
-    let neighbours: BTreeSet<Domain> = match host.neighbours().await {
-        Ok(neighbours) => neighbours.into_iter().collect(),
-        Err(error) => {
-            tracing::error!(%error, "the store cannot say which relays to greet");
-            return;
-        }
-    };
-    futures::stream::iter(neighbours)
-        .for_each_concurrent(GREETINGS, async |domain| {
-            if let Err(error) = connector.session(&domain).await {
-                tracing::info!(%error, "a relay was not greeted");
-            }
-        })
-        .await;
+async fn greet(host: Arc<dyn Host>, lanes: Arc<Lanes>) {
+    match host.neighbours().await {
+        Ok(neighbours) => lanes.greet(neighbours),
+        Err(error) => tracing::error!(%error, "the store cannot say which relays to greet"),
+    }
 }

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use posthouse_crypto::Verified;
 use posthouse_federation::{
-    Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received, Service,
+    Evidence, Host, HostError, Inbox, LaneId, LaneState, OutboundItem, Outbox, Pins, ReceiveError, Received,
+    Service,
 };
 use posthouse_spec::cbor::Text;
 use posthouse_spec::client::Refusal;
@@ -19,7 +20,7 @@ use posthouse_spec::peer::room::RoomRefusal;
 use posthouse_spec::peer::{
     KeysRequest, KeysResponse, MailbagRequest, MailbagResponse, RoomRequest, RoomResponse,
 };
-use posthouse_spec::{Domain, Incarnation, LaneSeq, Signed};
+use posthouse_spec::{Domain, Incarnation, LaneSeq, ManifestSeq, Signed};
 use tokio::sync::watch;
 
 struct Lane {
@@ -33,6 +34,8 @@ struct State {
     lanes: BTreeMap<LaneId, Lane>,
     cursors: BTreeMap<(Domain, LaneClass, Incarnation), LaneSeq>,
     pins: BTreeMap<Domain, Signed<Manifest>>,
+    links: BTreeMap<(Domain, ManifestSeq), Signed<Manifest>>,
+    evidence: BTreeMap<Domain, Vec<Evidence>>,
     neighbours: Vec<Domain>,
     received: Vec<(Domain, Bytes)>,
     refused: Vec<RefusedItem>,
@@ -258,7 +261,49 @@ impl Pins for Memory {
     }
 
     async fn pin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
-        self.change(|state| state.pins.insert(domain.clone(), manifest.clone()));
+        self.change(|state| {
+            state.links.insert((domain.clone(), manifest.peek().unwrap().seq), manifest.clone());
+            state.pins.insert(domain.clone(), manifest.clone())
+        });
+        Ok(())
+    }
+
+    async fn pinned_from(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Signed<Manifest>>, HostError> {
+        let state = self.state.lock().unwrap();
+        let mut behind = state.links.range((domain.clone(), seq)..);
+        Ok(behind.next().filter(|((of, _), _)| of == domain).map(|(_, manifest)| manifest.clone()))
+    }
+
+    async fn keep_link(&self, domain: &Domain, link: &Signed<Manifest>) -> Result<(), HostError> {
+        self.change(|state| state.links.insert((domain.clone(), link.peek().unwrap().seq), link.clone()));
+        Ok(())
+    }
+
+    async fn keep_evidence(&self, domain: &Domain, evidence: &Evidence) -> Result<bool, HostError> {
+        Ok(self.change(|state| {
+            let all = state.evidence.entry(domain.clone()).or_default();
+            let new = all.iter().all(|known| known.other != evidence.other || known.settled);
+            all.extend(new.then(|| evidence.clone()));
+            new
+        }))
+    }
+
+    async fn evidence(&self, domain: &Domain) -> Result<Vec<Evidence>, HostError> {
+        Ok(self.state.lock().unwrap().evidence.get(domain).cloned().unwrap_or_default())
+    }
+
+    async fn repin(&self, domain: &Domain, manifest: &Signed<Manifest>) -> Result<(), HostError> {
+        self.change(|state| {
+            state.links.retain(|(of, _), _| of != domain);
+            state.links.insert((domain.clone(), manifest.peek().unwrap().seq), manifest.clone());
+            state.pins.insert(domain.clone(), manifest.clone());
+            let all = state.evidence.entry(domain.clone()).or_default();
+            all.iter_mut().for_each(|evidence| evidence.settled = true);
+        });
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use posthouse_crypto::{SigningKey, key_hash, manifest_hash, sha256};
 use posthouse_federation::{Circuits, Clock, Federation, LaneId, Node, NodeConfig, Policy};
 use posthouse_spec::cbor::{List, Text};
 use posthouse_spec::envelope::LaneClass;
-use posthouse_spec::manifest::{Manifest, Node as ManifestNode, WELL_KNOWN_PATH};
+use posthouse_spec::manifest::{CHAIN_PATH, Manifest, Node as ManifestNode, WELL_KNOWN_PATH};
 use posthouse_spec::{Domain, Lineage, ManifestSeq, Millis, Signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -21,7 +21,15 @@ pub fn wall_clock() -> Millis {
     Millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
 }
 
-type Board = Arc<Mutex<BTreeMap<String, Signed<Manifest>>>>;
+/// What is published under each name: the newest manifest, and all that were published before at their positions.
+#[derive(Default)]
+struct Published {
+    newest: BTreeMap<String, Signed<Manifest>>,
+    links: BTreeMap<(String, u64), Signed<Manifest>>,
+    asked: BTreeMap<String, u32>,
+}
+
+type Board = Arc<Mutex<Published>>;
 
 /// A board of manifests, served over HTTP below `/DOMAIN`.
 pub struct Town {
@@ -50,20 +58,27 @@ impl Town {
     /// Makes a manifest known under its domain.
     pub fn publish(&self, domain: &Domain, manifest: Signed<Manifest>) {
         let mut board = self.board.lock().unwrap();
-        board.insert(domain.to_string(), manifest);
+        let seq = manifest.peek().unwrap().seq.0;
+        board.links.insert((domain.to_string(), seq), manifest.clone());
+        board.newest.insert(domain.to_string(), manifest);
         let lines: String =
-            board.keys().map(|name| format!("\"{name}\" = \"{}\"\n", self.url(name))).collect();
+            board.newest.keys().map(|name| format!("\"{name}\" = \"{}\"\n", self.url(name))).collect();
         std::fs::write(self.overrides(), lines).unwrap();
     }
 
     /// What is published under a domain.
     pub fn board_entry(&self, domain: &Domain) -> Signed<Manifest> {
-        self.board.lock().unwrap()[domain.as_str()].clone()
+        self.board.lock().unwrap().newest[domain.as_str()].clone()
     }
 
     /// A domain that is known but whose relay does not answer for its manifest.
     pub fn withdraw(&self, domain: &str) {
-        self.board.lock().unwrap().remove(domain);
+        self.board.lock().unwrap().newest.remove(domain);
+    }
+
+    /// How often anything was asked for under a domain's name.
+    pub fn asked(&self, domain: &str) -> u32 {
+        self.board.lock().unwrap().asked.get(domain).copied().unwrap_or_default()
     }
 
     fn url(&self, name: &str) -> String {
@@ -85,10 +100,18 @@ async fn serve(listener: TcpListener, board: Board) {
                 }
             }
             let request = String::from_utf8_lossy(&request).to_lowercase();
-            let asked = request.starts_with(&format!("get {WELL_KNOWN_PATH}"));
             let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
             let name = host.split(".board.localhost").next().unwrap_or_default().to_owned();
-            let found = board.lock().unwrap().get(&name).filter(|_| asked).cloned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let link = path.strip_prefix(CHAIN_PATH).and_then(|rest| rest.strip_prefix('/')?.parse().ok());
+            let found = {
+                let mut board = board.lock().unwrap();
+                *board.asked.entry(name.clone()).or_default() += 1;
+                match link {
+                    Some(seq) => board.links.get(&(name, seq)).cloned(),
+                    None => board.newest.get(&name).filter(|_| path == WELL_KNOWN_PATH).cloned(),
+                }
+            };
             let mut answer = match &found {
                 Some(manifest) => {
                     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", manifest.as_bytes().len())
@@ -115,6 +138,7 @@ pub struct Relay {
     /// Whether the manifest names where it listens; a relay at home has no address that means anything to others.
     pub at_home: bool,
     pub circuits: Circuits,
+    pub gossip: bool,
     pub allow_private: bool,
     pub overrides: PathBuf,
     /// How long the node is listed, from the relay's own now.
@@ -137,6 +161,7 @@ impl Relay {
             listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".into(), "/ip4/127.0.0.1/tcp/0".into()],
             at_home: false,
             circuits: Circuits::default(),
+            gossip: true,
             allow_private: false,
             overrides: town.overrides(),
             valid_ms: 30 * 24 * 3_600_000,
@@ -149,6 +174,7 @@ impl Relay {
     pub async fn start(&mut self, town: &Town) {
         let listening = Node::listen(NodeConfig {
             circuits: self.circuits.clone(),
+            gossip: self.gossip,
             domain: self.domain.clone(),
             node_key: SigningKey::from_seed(&self.key_seed),
             listen: self.listen.clone(),

@@ -1,9 +1,9 @@
-//! `GET /v1/relays/{domain}`: another relay's manifest.
+//! `GET /v1/relays/{domain}` and `…/manifests/{seq}`: another relay's manifest, and the earlier ones of its chain.
 
 use axum::Json;
 use axum::extract::State;
-use posthouse_spec::Domain;
 use posthouse_spec::client::http::{Base64, ErrorBody, RelayResponse};
+use posthouse_spec::{Domain, ManifestSeq};
 
 use super::auth::Caller;
 use super::body::Part;
@@ -22,5 +22,25 @@ pub(super) async fn relay(
     Part(domain): Part<Domain>,
 ) -> ApiResult<Json<RelayResponse>> {
     let manifest = accounts.relay(&caller.account, &domain).await?;
+    Ok(Json(RelayResponse { manifest: Base64::of(manifest.signed()) }))
+}
+
+/// Gives the manifest that stood at a position of a relay's chain, for what was signed under it. This relay has proven
+/// that it lies before the pinned one; a client proves the same by the hashes in the links between.
+#[utoipa::path(
+    get, path = "/v1/relays/{domain}/manifests/{seq}", operation_id = "relay_manifest",
+    security(("session" = [])),
+    params(
+        ("domain" = String, Path, description = "the relay's domain"),
+        ("seq" = u64, Path, description = "the manifest's position, from 1"),
+    ),
+    responses((status = 200, body = RelayResponse), (status = "default", body = ErrorBody))
+)]
+pub(super) async fn manifest(
+    State(accounts): State<Accounts>,
+    caller: Caller,
+    Part((domain, seq)): Part<(Domain, u64)>,
+) -> ApiResult<Json<RelayResponse>> {
+    let manifest = accounts.relay_at(&caller.account, &domain, ManifestSeq(seq)).await?;
     Ok(Json(RelayResponse { manifest: Base64::of(manifest.signed()) }))
 }

@@ -94,6 +94,7 @@ impl Rooms {
         if decision.epoch < row.epoch {
             return self.again(now, row, decision, news).await;
         }
+        self.check_order(&decision).await?;
         let observer = slot.take(&self.inner.store, news.room, row.epoch).await?;
         let commit = news.decided.commit.clone();
         let applied = blocking(move || apply(observer, &commit)).await?.map_err(|error| {
@@ -153,7 +154,7 @@ impl Rooms {
             }
         }
         if let Some(place) = news.place {
-            self.inner.store.pass_item(now, place).await?;
+            self.inner.store.pass_item(now, place, None).await?;
         }
         Ok(done)
     }

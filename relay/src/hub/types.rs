@@ -7,7 +7,7 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{RoomRequest, RoomResponse};
 use posthouse_spec::room::{Decided, RoomKind, Suite};
-use posthouse_spec::{Domain, Epoch, RoomId};
+use posthouse_spec::{Domain, Epoch, ManifestSeq, RoomId};
 
 use crate::store::{RoomRow, StoreError};
 
@@ -87,6 +87,13 @@ pub struct LinkError(pub String);
 pub trait ManifestLookup: Send + Sync {
     /// The newest manifest of a relay.
     async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, LinkError>;
+
+    /// The manifest that stood at a position of a relay's chain; none where the relay cannot show that it had one.
+    async fn manifest_at(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Verified<Manifest>>, LinkError>;
 }
 
 /// How the rooms ask another relay's hub.

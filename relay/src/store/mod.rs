@@ -15,6 +15,7 @@ mod accounts;
 mod aside;
 mod blocks;
 mod cache;
+mod canaries;
 mod columns;
 mod commits;
 mod cursors;
@@ -27,8 +28,10 @@ mod invites;
 mod items;
 mod key_packages;
 mod lanes;
+mod mailbags;
 mod mailboxes;
 mod open;
+mod peer_rules;
 mod pending;
 mod pins;
 mod refusals;
@@ -39,20 +42,27 @@ mod sessions;
 mod submits;
 mod sweep;
 mod tickets;
+mod traffic;
 mod tx;
 mod types;
+mod words;
 mod writer;
 
 pub use cursors::LanePlace;
 pub use error::StoreError;
 pub use handle::Store;
 pub use inbound::InboundOutcome;
+pub use mailbags::{FullOf, HoldOutcome, LeftMark, MailbagQuota};
+pub use peer_rules::{DomainRule, Ruling};
+pub use pins::ManifestEvidence;
 pub use room_entries::RoomRow;
+pub use traffic::{Arriving, Departing};
 pub use types::{
     AppendOutcome, ClaimOutcome, HelloOutcome, Incoming, KeyPackageStock, LaneId, LaneItem, LaneStatus,
     RegisterOutcome, Session, StockedKeyPackage, SubmitOutcome, Swept, Waiting, Wakes,
 };
 
+pub(crate) use canaries::{CanaryOutcome, CanaryPlace, Nonce};
 pub(crate) use inbound::InboundItem;
 pub(crate) use rooms::{Advance, FoundOutcome, RoomState, StepOutcome};
 pub(crate) use tickets::Invitation;

@@ -1,0 +1,277 @@
+//! What relays tell each other of third ones: the newest manifests, handed on from relay to relay.
+//!
+//! A relay tells its own manifest when it changes, and every hour for those that are new. What it hears it judges as if
+//! the domain itself had shown it, except that a domain that is not pinned here is none of its business: nobody is ever
+//! pinned for the first time on hearsay. Only what holds is handed on. A manifest that is too large to be gossiped is
+//! shown in hellos alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::PeerId;
+use libp2p::gossipsub::{Event, MessageAcceptance, MessageId, PublishError};
+use posthouse_crypto::manifest::{ManifestFault, follow};
+use posthouse_spec::limits::MAX_GOSSIP;
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::hello::PeerRule;
+use posthouse_spec::{Domain, Millis, Signed};
+use tokio::sync::mpsc;
+
+use super::directory::{Directory, NotAdopted};
+use super::network::{Network, SwarmTask};
+use super::own::Own;
+use super::peers::Peers;
+use super::tasks::Tasks;
+use crate::behaviour::{manifests, node_key_of};
+
+/// Messages that wait to be judged; more are not handed on, and come again within the hour.
+pub(crate) const MAX_HEARD: usize = 256;
+/// How often a relay tells its manifest.
+const ANNOUNCEMENT: Duration = Duration::from_secs(60 * 60);
+/// Messages that one neighbour may bring at once, and in what time it may bring one more, milliseconds: ten thousand
+/// relays an hour.
+const BURST: u64 = 512;
+const REFILL_MS: u64 = 250;
+/// Neighbours whose count is kept.
+const MAX_COUNTED: usize = 4096;
+
+/// A message that a neighbour has brought.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    from: PeerId,
+    id: MessageId,
+    author: Option<PeerId>,
+    words: Vec<u8>,
+}
+
+/// What is to be done with a message.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    from: PeerId,
+    id: MessageId,
+    acceptance: MessageAcceptance,
+}
+
+/// What a message is worth.
+#[derive(Debug)]
+enum Worth {
+    /// It holds, and is new or still the newest: it is handed on.
+    Good,
+    /// Nothing that this relay could judge, or needs.
+    Nothing,
+    /// It may hold, but links before it are missing here.
+    Ahead(Domain, Box<Signed<Manifest>>),
+    /// Nobody who judged it would have handed it on.
+    Bad(String),
+}
+
+/// Tells and hears.
+pub(crate) struct Gossip {
+    pub(crate) own: Arc<Own>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) network: Network,
+    pub(crate) tasks: Tasks,
+}
+
+impl Gossip {
+    /// Tells and hears until the node ends.
+    pub(crate) async fn run(self, mut heard: mpsc::Receiver<Heard>) {
+        let mut counts = Counts::default();
+        let mut announcements = tokio::time::interval(ANNOUNCEMENT);
+        loop {
+            tokio::select! {
+                _ = announcements.tick() => self.tell().await,
+                () = self.own.changed() => self.tell().await,
+                message = heard.recv() => match message {
+                    Some(message) => self.hear(message, &mut counts).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn tell(&self) {
+        let manifest = self.own.manifest();
+        let bytes = manifest.signed().as_bytes();
+        if bytes.len() > MAX_GOSSIP {
+            tracing::debug!(
+                size = bytes.len(),
+                limit = MAX_GOSSIP,
+                "the manifest is too large to be gossiped"
+            );
+            return;
+        }
+        self.network.publish(bytes.to_vec()).await;
+    }
+
+    async fn hear(&self, message: Heard, counts: &mut Counts) {
+        let Heard { from, id, author, words } = message;
+        let worth = match counts.take(from, self.own.now()) {
+            true => self.weigh(author, words).await,
+            false => Worth::Bad("it brings more than a network has relays".into()),
+        };
+        let acceptance = match worth {
+            Worth::Good => MessageAcceptance::Accept,
+            Worth::Nothing => MessageAcceptance::Ignore,
+            Worth::Ahead(domain, manifest) => {
+                let directory = Arc::clone(&self.directory);
+                self.tasks.spawn_cancellable(async move { directory.catch_up(&domain, &manifest).await });
+                MessageAcceptance::Ignore
+            }
+            Worth::Bad(why) => {
+                self.report(from, &why);
+                MessageAcceptance::Reject
+            }
+        };
+        self.network.judge(Judgement { from, id, acceptance }).await;
+    }
+
+    fn report(&self, from: PeerId, why: &str) {
+        let session = self.peers.sessions().into_iter().find(|session| session.peer == from);
+        let who = session.map_or_else(|| from.to_string(), |session| session.domain.to_string());
+        let rule = PeerRule::BadGossip.name();
+        tracing::warn!(peer = who, protocol = "gossip", rule, detail = why, "a peer broke a rule");
+        metrics::counter!("posthouse_peer_refusals_total", "rule" => rule).increment(1);
+    }
+
+    async fn weigh(&self, author: Option<PeerId>, words: Vec<u8>) -> Worth {
+        if words.len() > MAX_GOSSIP {
+            return Worth::Bad(format!("a message of {} bytes; {MAX_GOSSIP} are allowed", words.len()));
+        }
+        let bad = |why: &dyn std::fmt::Display| Worth::Bad(format!("what it brought is no manifest: {why}"));
+        let shown = match Signed::<Manifest>::from_bytes(words.into()) {
+            Ok(shown) => shown,
+            Err(fault) => return bad(&fault),
+        };
+        let manifest = match shown.peek().map(|claimed| follow(&claimed.domain, None, &shown)) {
+            Ok(Ok(manifest)) => manifest,
+            Ok(Err(fault)) => return bad(&fault),
+            Err(fault) => return bad(&fault),
+        };
+        let author = author.as_ref().and_then(node_key_of);
+        let Some(node) = manifest.nodes.iter().find(|node| Some(node.key) == author) else {
+            return Worth::Bad(format!("a manifest of {} that none of its nodes has told", manifest.domain));
+        };
+        let (domain, now) = (&manifest.domain, self.own.now());
+        let timely = node.not_before <= now && now <= node.not_after;
+        if *domain == self.own.domain || !timely || !self.own.permits(domain) {
+            return Worth::Nothing;
+        }
+        self.directory.overheard(domain, &shown).await
+    }
+}
+
+impl Directory {
+    /// Pins a manifest that a third relay has brought, if it follows what is pinned.
+    async fn overheard(&self, domain: &Domain, shown: &Signed<Manifest>) -> Worth {
+        // Nobody is pinned for the first time on hearsay.
+        if !matches!(self.host.pinned(domain).await, Ok(Some(_))) {
+            return Worth::Nothing;
+        }
+        match self.adopt_directly(domain, shown).await {
+            // What is known already is handed on too, for those behind: each message once, whoever repeats it.
+            Ok(_) => Worth::Good,
+            Err(NotAdopted::Fault(fault)) => match fault {
+                ManifestFault::RolledBack { .. } | ManifestFault::Equivocation(_) => Worth::Nothing,
+                // The relay may have changed its root more than once, of which this one did not hear.
+                ManifestFault::Root => Worth::Ahead(domain.clone(), Box::new(shown.clone())),
+                fault => Worth::Bad(format!("a manifest of {domain} that does not follow: {fault}")),
+            },
+            Err(NotAdopted::Frozen(_) | NotAdopted::Links(_) | NotAdopted::Host(_)) => Worth::Nothing,
+        }
+    }
+
+    /// Fetches the links before a manifest that was overheard, unless too many such look-ups run or it failed just now.
+    async fn catch_up(&self, domain: &Domain, shown: &Signed<Manifest>) {
+        let Some(_turn) = self.stranger_now(domain) else { return };
+        if let Err(not) = self.adopt(domain, shown).await {
+            let why = not.into_error(domain);
+            tracing::debug!(%domain, %why, "a manifest that was gossiped is not followed");
+            self.failures.note(domain, self.own.now(), &why);
+        }
+    }
+}
+
+/// How much each neighbour may bring yet.
+#[derive(Default)]
+struct Counts(HashMap<PeerId, (u64, Millis)>);
+
+impl Counts {
+    fn take(&mut self, from: PeerId, now: Millis) -> bool {
+        if self.0.len() >= MAX_COUNTED && !self.0.contains_key(&from) {
+            // Who has been quiet long enough has a full count again, which needs no memory.
+            self.0.retain(|_, (_, at)| now.0.saturating_sub(at.0) < BURST * REFILL_MS);
+            if self.0.len() >= MAX_COUNTED {
+                return false;
+            }
+        }
+        let (left, at) = self.0.entry(from).or_insert((BURST, now));
+        let more = now.0.saturating_sub(at.0) / REFILL_MS;
+        if more > 0 {
+            *left = left.saturating_add(more).min(BURST);
+            *at = now;
+        }
+        let some = *left > 0;
+        *left = left.saturating_sub(1);
+        some
+    }
+}
+
+impl SwarmTask {
+    pub(super) fn handle_gossip(&mut self, event: Event) {
+        let Event::Message { propagation_source, message_id, message } = event else { return };
+        let heard =
+            Heard { from: propagation_source, id: message_id, author: message.source, words: message.data };
+        if let Err(full) = self.heard.try_send(heard) {
+            let Heard { from, id, .. } = full.into_inner();
+            metrics::counter!("posthouse_gossip_dropped_total").increment(1);
+            self.judge(Judgement { from, id, acceptance: MessageAcceptance::Ignore });
+        }
+    }
+
+    pub(super) fn judge(&mut self, Judgement { from, id, acceptance }: Judgement) {
+        if let Some(gossip) = self.swarm.behaviour_mut().gossip.inner.as_mut() {
+            // A message that is forgotten meanwhile is not handed on.
+            gossip.report_message_validation_result(&id, &from, acceptance);
+        }
+    }
+
+    pub(super) fn publish(&mut self, words: Vec<u8>) {
+        let Some(gossip) = self.swarm.behaviour_mut().gossip.inner.as_mut() else { return };
+        match gossip.publish(manifests(), words) {
+            Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {}
+            Err(error) => tracing::warn!(%error, "the manifest could not be gossiped"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_neighbour_brings_so_much_and_then_so_much_more_with_time() {
+        let (mut counts, peer, other) = (Counts::default(), PeerId::random(), PeerId::random());
+        let allowed = (0..2 * BURST).filter(|_| counts.take(peer, Millis(1))).count();
+        assert_eq!(allowed as u64, BURST);
+        assert!(counts.take(other, Millis(1)), "each has its own");
+        assert!(!counts.take(peer, Millis(REFILL_MS)));
+        assert!(counts.take(peer, Millis(1 + REFILL_MS)));
+        assert!(!counts.take(peer, Millis(1 + REFILL_MS)));
+        let later = Millis(1 + 2 * BURST * REFILL_MS);
+        assert_eq!((0..2 * BURST).filter(|_| counts.take(peer, later)).count() as u64, BURST);
+    }
+
+    #[test]
+    fn strangers_cannot_make_it_remember_without_end() {
+        let mut counts = Counts::default();
+        for _ in 0..MAX_COUNTED {
+            assert!(counts.take(PeerId::random(), Millis(1)));
+        }
+        assert!(!counts.take(PeerId::random(), Millis(2)));
+        assert!(counts.take(PeerId::random(), Millis(1 + BURST * REFILL_MS)));
+        assert_eq!(counts.0.len(), 1);
+    }
+}
