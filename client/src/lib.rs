@@ -6,6 +6,7 @@
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
 mod client;
+mod chain;
 mod clock;
 mod connection;
 mod context;

@@ -4,12 +4,13 @@
 //! registration. So one that was cut short anywhere is taken up again by doing it again.
 
 use posthouse_crypto::identity::genesis;
-use posthouse_crypto::{Account, RecoveryCode, SealSecret, SigningKey, follow, verify};
+use posthouse_crypto::{Account, RecoveryCode, SealSecret, SigningKey, Verified, follow, verify};
 use posthouse_spec::account::{AliasBinding, AliasClaim, Chain, DeviceKeys};
 use posthouse_spec::cbor::List;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::{Base64, RegisterRequest, RegisterResponse};
-use posthouse_spec::{Alias, Incarnation, Signed};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::{Alias, Domain, Incarnation, Signed};
 
 use crate::clock;
 use crate::connection::{Relay, RelayUrl};
@@ -82,6 +83,25 @@ fn make(alias: &Alias, url: &RelayUrl) -> Result<Owner, ClientError> {
     })
 }
 
+/// Asks a relay who it is, and checks that it is the one that is meant.
+async fn meet(
+    vault: &Vault,
+    relay: &Relay,
+    doing: &str,
+    domain: &Domain,
+) -> Result<(Signed<Manifest>, Verified<Manifest>), ClientError> {
+    let offered = relay.manifest(doing).await?;
+    let found = offered.peek().map_err(|fault| relay.wrong(doing, &format!("its manifest: {fault}")))?.domain;
+    if found != *domain {
+        let (url, expected) = (relay.url().as_str().to_owned(), domain.clone());
+        return Err(ClientError::OtherRelay { url, expected, found });
+    }
+    let pinned = relays::pinned(vault.read().await?.db()?, domain).await?;
+    let manifest = follow(domain, pinned.as_ref(), &offered)
+        .map_err(|fault| ClientError::UntrustedRelay { domain: domain.clone(), why: fault.to_string() })?;
+    Ok((offered, manifest))
+}
+
 /// Has the relay confirm the registration.
 pub(crate) async fn confirm(
     vault: &Vault,
@@ -94,16 +114,7 @@ pub(crate) async fn confirm(
     }
     let doing = format!("register {}", owner.alias);
     let domain = &owner.alias.domain;
-    let offered = relay.manifest(&doing).await?;
-    let found =
-        offered.peek().map_err(|fault| relay.wrong(&doing, &format!("its manifest: {fault}")))?.domain;
-    if found != *domain {
-        let (url, expected) = (relay.url().as_str().to_owned(), domain.clone());
-        return Err(ClientError::OtherRelay { url, expected, found });
-    }
-    let pinned = relays::pinned(vault.read().await?.db()?, domain).await?;
-    let manifest = follow(domain, pinned.as_ref(), &offered)
-        .map_err(|fault| ClientError::UntrustedRelay { domain: domain.clone(), why: fault.to_string() })?;
+    let (mut offered, mut manifest) = meet(vault, relay, &doing, domain).await?;
     let chain: Chain = List::new(owner.account.chain().to_vec())
         .map_err(|fault| VaultError::Content(format!("the own chain: {fault}")))?;
     let request = RegisterRequest {
@@ -122,6 +133,10 @@ pub(crate) async fn confirm(
     let answer: RegisterResponse = answer?;
     let wrong = |why: String| relay.wrong(&doing, &format!("the binding of the alias: {why}"));
     let binding: Signed<AliasBinding> = answer.binding.read().map_err(|fault| wrong(fault.to_string()))?;
+    if binding.kid() != manifest.ordering {
+        // The relay may have replaced its key in this moment.
+        (offered, manifest) = meet(vault, relay, &doing, domain).await?;
+    }
     let bound = verify(&binding, &manifest.ordering).map_err(|error| wrong(error.to_string()))?;
     if bound.claim != owner.claim {
         return Err(wrong("it is for another claim".to_owned()));

@@ -1,17 +1,19 @@
 //! Who is who: relays by their manifests, people by the records that relays hand out. Nothing that a relay says is
 //! believed before it was checked against what is pinned.
 
-use posthouse_crypto::{Account, KnownAccount, Verified, event_hash, follow, verify_record};
+use posthouse_crypto::{Account, KnownAccount, Verified, event_hash, verify_record};
 use posthouse_spec::account::AccountRecord;
 use posthouse_spec::client::http::{AccountResponse, RelayResponse};
 use posthouse_spec::manifest::Manifest;
+use posthouse_spec::room::Decided;
 use posthouse_spec::{Alias, Domain, Signed};
 use reqwest::Method;
 use sqlx::sqlite::SqliteConnection;
 
+use crate::chain::{self, follow_relay, verified};
 use crate::clock;
 use crate::context::Context;
-use crate::error::{ClientError, VaultError};
+use crate::error::ClientError;
 use crate::vault::{contacts, relays};
 
 /// No body.
@@ -23,26 +25,7 @@ pub(crate) async fn pinned_relay(
     domain: &Domain,
 ) -> Result<Option<Verified<Manifest>>, ClientError> {
     let Some(manifest) = relays::pinned(db, domain).await? else { return Ok(None) };
-    let verified = follow(domain, None, &manifest)
-        .map_err(|fault| VaultError::Content(format!("the manifest of {domain}: {fault}")))?;
-    Ok(Some(verified))
-}
-
-/// Takes a manifest if it follows the pinned one, and pins it.
-pub(crate) async fn follow_relay(
-    context: &Context,
-    domain: &Domain,
-    manifest: &Signed<Manifest>,
-) -> Result<Verified<Manifest>, ClientError> {
-    let mut tx = context.vault.begin().await?;
-    let pinned = relays::pinned(tx.db()?, domain).await?;
-    let verified = follow(domain, pinned.as_ref(), manifest)
-        .map_err(|fault| ClientError::UntrustedRelay { domain: domain.clone(), why: fault.to_string() })?;
-    if pinned.as_ref() != Some(manifest) {
-        relays::pin(tx.db()?, domain, manifest, clock::now()).await?;
-    }
-    tx.commit().await?;
-    Ok(verified)
+    Ok(Some(verified(domain, &manifest)?))
 }
 
 /// Asks the own relay for the manifest of another one.
@@ -65,6 +48,24 @@ pub(crate) async fn relay(context: &Context, domain: &Domain) -> Result<Verified
         Some(manifest) => Ok(manifest),
         None => ask_relay(context, domain).await,
     }
+}
+
+/// The manifest of a relay, new enough for a decision of its own; and the one that the decision names is here, too.
+pub(crate) async fn relay_for(
+    context: &Context,
+    domain: &Domain,
+    decided: &Decided,
+) -> Result<Verified<Manifest>, ClientError> {
+    let mut newest = relay(context, domain).await?;
+    // What is malformed is found out where it is checked.
+    let Ok(decision) = decided.decision.peek() else { return Ok(newest) };
+    if decision.manifest > newest.seq {
+        newest = ask_relay(context, domain).await?;
+    }
+    if decided.decision.kid() != newest.ordering {
+        chain::provide(context, &newest, decision.manifest).await?;
+    }
+    Ok(newest)
 }
 
 /// Asks who stands behind an alias, and checks every part of the answer. Whether they are who they were is for

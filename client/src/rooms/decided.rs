@@ -1,6 +1,5 @@
 //! Commits with their decisions: the only way by which a room moves to its next epoch.
 
-use posthouse_crypto::room::{RoomError, check_decided};
 use posthouse_crypto::{Verified, lineage};
 use posthouse_spec::client::delivery::{DecidedDelivery, EpochEndDelivery};
 use posthouse_spec::manifest::Manifest;
@@ -8,6 +7,7 @@ use posthouse_spec::room::{Decided, Decision, RelayRef};
 use posthouse_spec::{Domain, Epoch};
 
 use super::intake::{Intake, Taken};
+use crate::chain::{self, Word};
 use crate::error::ClientError;
 use crate::event::Event;
 use crate::model::RoomState;
@@ -76,15 +76,18 @@ async fn check(
     if !is_hub(&manifest, &state.context().ordering.leader) {
         return Ok(Checked::Bad(format!("{} is no longer the relay that the room named", room.hub)));
     }
-    match check_decided(decided, &manifest.ordering) {
-        Ok(decision) if decision.room == room.room => Ok(Checked::Good),
-        Ok(_) => Ok(Checked::Bad("it is for another room".to_owned())),
-        // The hub may have changed its keys since its manifest was pinned here.
-        Err(RoomError::DecisionSignature(_)) if decision.manifest > manifest.seq => {
-            Ok(Checked::NeedsManifest)
-        }
-        Err(error) => Ok(Checked::Bad(error.to_string())),
+    // Once a room has seen its hub's new key, the old one moves nothing there.
+    if decision.manifest < room.manifest && decision.epoch >= room.epoch {
+        let why =
+            format!("it names manifest {}, and the one before it named {}", decision.manifest, room.manifest);
+        return Ok(Checked::Bad(why));
     }
+    Ok(match chain::check_decision(intake.tx.db()?, &manifest, decided).await? {
+        Word::Holds(decision) if decision.room == room.room => Checked::Good,
+        Word::Holds(_) => Checked::Bad("it is for another room".to_owned()),
+        Word::NeedsManifest => Checked::NeedsManifest,
+        Word::Bad(why) => Checked::Bad(why),
+    })
 }
 
 /// Moves the room on. The decision was checked.
@@ -106,8 +109,8 @@ async fn apply(
     if own.is_some() {
         foundings::remove_commit(intake.tx.db()?, &room.room).await?;
     }
-    rooms::set_epoch(intake.tx.db()?, &room.room, epoch).await?;
-    room.epoch = epoch;
+    rooms::set_epoch(intake.tx.db()?, &room.room, epoch, decision.manifest).await?;
+    (room.epoch, room.manifest) = (epoch, decision.manifest);
     if is_own && room.state == RoomState::Founding {
         rooms::set_state(intake.tx.db()?, &room.room, RoomState::Active, None).await?;
         room.state = RoomState::Active;
@@ -140,20 +143,22 @@ pub(crate) async fn tell_changed(intake: &mut Intake<'_>, room: &RoomRow) -> Res
     Ok(())
 }
 
-/// An own commit was decided, says the hub itself. Checked like any other.
+/// An own commit was decided, says the hub itself. Checked like any other; it waits where the hub's manifest is too old.
 pub(crate) async fn take_own(
     intake: &mut Intake<'_>,
     room: &mut RoomRow,
     decided: &Decided,
-) -> Result<(), ClientError> {
+) -> Result<Taken, ClientError> {
     let decision = decided.decision.peek().map_err(|fault| unfit(room, &fault.to_string()))?;
     if decision.epoch < room.epoch {
-        return Ok(());
+        return Ok(Taken::Done);
     }
     match check(intake, room, decided, &decision).await? {
-        Checked::Good if decision.epoch == room.epoch => apply(intake, room, decided, &decision).await,
+        Checked::Good if decision.epoch == room.epoch => {
+            apply(intake, room, decided, &decision).await.map(|()| Taken::Done)
+        }
         Checked::Good => Err(unfit(room, "it is for an epoch that the room has not reached")),
-        Checked::NeedsManifest => Err(unfit(room, "the hub's manifest is older than its decision")),
+        Checked::NeedsManifest => Ok(Taken::Later),
         Checked::Bad(why) => Err(unfit(room, &why)),
     }
 }

@@ -18,11 +18,11 @@ use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::{
     CommitClaim, CommitUpload, Decided, RelayRef, RoomContext, RoomKind, Suite, WelcomeBundle,
 };
-use posthouse_spec::{AccountId, Alias, Incarnation, Malformed, RoomId, Signed};
+use posthouse_spec::{AccountId, Alias, Incarnation, Malformed, ManifestSeq, RoomId, Signed};
 use reqwest::Method;
 
 use super::decided;
-use super::intake::Intake;
+use super::intake::{Intake, Taken};
 use super::welcome::is_invited;
 use crate::clock;
 use crate::context::Context;
@@ -267,6 +267,7 @@ pub(crate) async fn found(
         hub: hub.domain.clone(),
         epoch: room.epoch(),
         first_epoch: room.epoch(),
+        manifest: ManifestSeq(0),
         reason: None,
     };
     rooms::insert(tx.db()?, &row, now).await?;
@@ -345,14 +346,32 @@ pub(crate) async fn finish(
     id: &RoomId,
     decided: &Decided,
 ) -> Result<Vec<Event>, ClientError> {
-    let mut intake = Intake::begin(context).await?;
-    let row = rooms::by_id(intake.tx.db()?, id).await?;
-    let mut row =
-        row.ok_or_else(|| VaultError::Content("a room that was just founded is gone".to_owned()))?;
-    decided::take_own(&mut intake, &mut row, decided).await?;
-    let (events, _) = intake.commit().await?;
-    context.signals.connection.notify_one();
-    Ok(events)
+    let mut asked = false;
+    loop {
+        let mut intake = Intake::begin(context).await?;
+        let row = rooms::by_id(intake.tx.db()?, id).await?;
+        let mut row =
+            row.ok_or_else(|| VaultError::Content("a room that was just founded is gone".to_owned()))?;
+        match decided::take_own(&mut intake, &mut row, decided).await? {
+            Taken::Done => {
+                let (events, _) = intake.commit().await?;
+                context.signals.connection.notify_one();
+                return Ok(events);
+            }
+            // The hub has replaced a key since its manifest was pinned here.
+            Taken::Later if !asked => {
+                intake.commit().await?;
+                trust::relay_for(context, &row.hub, decided).await?;
+                asked = true;
+            }
+            Taken::Later => {
+                let doing = "have the room's hub decide the invitation";
+                return Err(context
+                    .relay
+                    .wrong(doing, &"the decision is newer than the manifest of its hub"));
+            }
+        }
+    }
 }
 
 /// The hub refused: the commit is dropped, and the next attempt makes another from a new claim.

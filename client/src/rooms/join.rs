@@ -1,12 +1,11 @@
 //! Joining a room by an invitation that was accepted.
 
-use posthouse_crypto::room::check_decided;
 use posthouse_crypto::room::member::Room;
 use posthouse_crypto::{Account, Verified};
 use posthouse_spec::AccountId;
 use posthouse_spec::client::delivery::WelcomeDelivery;
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::room::RoomKind;
+use posthouse_spec::room::{Decision, RoomKind};
 
 use super::decided::{is_hub, tell_changed};
 use super::intake::Intake;
@@ -18,7 +17,7 @@ use crate::vault::requests::{self, RequestRow};
 use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{contacts, foundings};
 
-/// Joins, makes who asked a contact, and opens what waited.
+/// Joins by a decision of the hub's that was checked, makes who asked a contact, and opens what waited.
 ///
 /// # Errors
 /// [`ClientError::Room`] where the invitation will never hold; the transaction must be dropped then.
@@ -28,6 +27,7 @@ pub(crate) async fn join(
     welcome: &WelcomeDelivery,
     inviter: &Account,
     hub: &Verified<Manifest>,
+    decision: &Decision,
 ) -> Result<(), ClientError> {
     let unfit = |why: String| ClientError::Room {
         doing: format!("join the room to which {} invited", request.alias),
@@ -35,7 +35,7 @@ pub(crate) async fn join(
     };
     let state = Room::join(intake.tx.keys(), &welcome.welcome, &welcome.group_info)
         .map_err(|error| unfit(error.to_string()))?;
-    check(&state, &intake.owner.account, welcome, inviter, hub).map_err(unfit)?;
+    check(&state, &intake.owner.account, welcome, inviter, hub, decision).map_err(unfit)?;
     let mut room = RoomRow {
         room: state.id(),
         kind: state.context().kind,
@@ -45,6 +45,7 @@ pub(crate) async fn join(
         hub: hub.domain.clone(),
         epoch: state.epoch(),
         first_epoch: state.epoch(),
+        manifest: decision.manifest,
         reason: None,
     };
     intake.tx.put_room(state);
@@ -67,6 +68,7 @@ fn check(
     welcome: &WelcomeDelivery,
     inviter: &Account,
     hub: &Verified<Manifest>,
+    decision: &Decision,
 ) -> Result<(), String> {
     if state.id() != welcome.room {
         return Err("the invitation is for another room than it says".to_owned());
@@ -77,7 +79,6 @@ fn check(
     if !is_hub(hub, &state.context().ordering.leader) {
         return Err(format!("the room is ordered by another relay than {}", hub.domain));
     }
-    let decision = check_decided(&welcome.decided, &hub.ordering).map_err(|error| error.to_string())?;
     if decision.room != welcome.room || decision.epoch.next() != state.epoch() {
         return Err("the hub's decision is not the one that led to this invitation".to_owned());
     }

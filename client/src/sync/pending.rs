@@ -1,10 +1,14 @@
 //! What waits for a room, or for a room to go on.
 
+use std::collections::BTreeSet;
+
 use futures::StreamExt as _;
 use futures::stream;
-use posthouse_spec::{Alias, RoomId};
+use posthouse_spec::client::Delivery;
+use posthouse_spec::{Alias, ManifestSeq, PublicKey, RoomId};
 
 use super::emitter::Emitter;
+use crate::chain;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::Event;
@@ -17,6 +21,8 @@ use crate::vault::{held, messages, outbox, rooms};
 
 /// Aliases that are seen to at the same time.
 const AT_ONCE: usize = 8;
+/// Waiting items that are looked at in one go.
+const PAGE: u32 = 64;
 
 /// What came of seeing to all aliases.
 #[derive(Default)]
@@ -42,7 +48,10 @@ pub(super) async fn drain(context: &Context, emitter: &Emitter) -> Result<(), Cl
 async fn drain_room(context: &Context, emitter: &Emitter, id: RoomId) -> Result<(), ClientError> {
     let room = rooms::by_id(context.vault.read().await?.db()?, &id).await?;
     let Some(room) = room else { return Ok(()) };
-    trust::ask_relay(context, &room.hub).await?;
+    let hub = trust::ask_relay(context, &room.hub).await?;
+    for seq in named(context, &id, &hub.ordering).await? {
+        chain::provide(context, &hub, seq).await?;
+    }
     let mut intake = Intake::begin(context).await?;
     // As it is now: the connection may have moved it on meanwhile.
     if let Some(mut room) = rooms::by_id(intake.tx.db()?, &id).await? {
@@ -52,6 +61,28 @@ async fn drain_room(context: &Context, emitter: &Emitter, id: RoomId) -> Result<
     context.signals.connection.notify_one();
     emitter.emit_all(events).await;
     Ok(())
+}
+
+/// The manifests that the decisions name which wait for a room and which another key than the hub's newest has signed.
+async fn named(
+    context: &Context,
+    id: &RoomId,
+    newest: &PublicKey,
+) -> Result<BTreeSet<ManifestSeq>, ClientError> {
+    let (mut named, mut after) = (BTreeSet::new(), 0);
+    loop {
+        let page = held::next(context.vault.read().await?.db()?, id, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(named) };
+        after = last.id;
+        for held in &page {
+            if let Delivery::Decided(delivery) = &held.item
+                && delivery.decided.decision.kid() != *newest
+                && let Ok(decision) = delivery.decided.decision.peek()
+            {
+                named.insert(decision.manifest);
+            }
+        }
+    }
 }
 
 /// Asks again for decisions whose answers may have been lost.

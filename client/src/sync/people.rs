@@ -11,6 +11,7 @@ use posthouse_spec::{Domain, RoomId};
 use reqwest::Method;
 
 use super::emitter::Emitter;
+use crate::chain::{self, Word};
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Notice};
@@ -190,8 +191,10 @@ async fn verify(context: &Context, request: &RequestRow) -> Result<bool, ClientE
 async fn fetch_hub(context: &Context, request: &RequestRow) -> Result<(), ClientError> {
     let welcome = requests::welcome(context.vault.read().await?.db()?, &request.room).await?;
     // What is wrong with the group info shows when the room is joined.
-    if let Some(hub) = welcome.and_then(|welcome| hub_of(&welcome)) {
-        trust::relay(context, &hub).await?;
+    if let Some(welcome) = welcome
+        && let Some(hub) = hub_of(&welcome)
+    {
+        trust::relay_for(context, &hub, &welcome.decided).await?;
     }
     Ok(())
 }
@@ -227,7 +230,17 @@ pub(crate) async fn join_now(
         intake.commit().await?;
         return Ok(None);
     };
-    join(&mut intake, request, &welcome, &contact.account, &hub).await?;
+    let decision = match chain::check_decision(intake.tx.db()?, &hub, &welcome.decided).await? {
+        Word::Holds(decision) => decision,
+        Word::NeedsManifest => {
+            intake.commit().await?;
+            return Ok(None);
+        }
+        Word::Bad(why) => {
+            return Err(ClientError::Room { doing: format!("join the room of {}", request.alias), why });
+        }
+    };
+    join(&mut intake, request, &welcome, &contact.account, &hub, &decision).await?;
     let (events, _) = intake.commit().await?;
     context.signals.connection.notify_one();
     Ok(Some(events))

@@ -14,7 +14,10 @@ use super::key::VaultKey;
 use crate::error::VaultError;
 
 /// Every migration there ever was, in order. One that was published is never changed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "vault", include_str!("../../migrations/0001_vault.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "vault", include_str!("../../migrations/0001_vault.sql")),
+    (2, "links", include_str!("../../migrations/0002_links.sql")),
+];
 
 /// SQLite's code for a page that is not what it ought to be.
 const SQLITE_CORRUPT: &str = "11";

@@ -1,7 +1,7 @@
 //! Rooms that this device is in.
 
 use posthouse_spec::room::{RoomKind, Suite};
-use posthouse_spec::{AccountId, Alias, Domain, Epoch, Millis, RoomId};
+use posthouse_spec::{AccountId, Alias, Domain, Epoch, ManifestSeq, Millis, RoomId};
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -28,6 +28,8 @@ pub(crate) struct RoomRow {
     pub(crate) epoch: Epoch,
     /// The epoch in which this device joined.
     pub(crate) first_epoch: Epoch,
+    /// The manifest that the decision named which led to the epoch; 0 where there was none yet.
+    pub(crate) manifest: ManifestSeq,
     /// Why it cannot go on.
     pub(crate) reason: Option<String>,
 }
@@ -54,6 +56,7 @@ fn read(row: &SqliteRow) -> Result<RoomRow, VaultError> {
         hub: name(row, "hub")?,
         epoch: Epoch(number(row, "epoch")?),
         first_epoch: Epoch(number(row, "first_epoch")?),
+        manifest: ManifestSeq(number(row, "manifest")?),
         reason: row.try_get("reason")?,
     })
 }
@@ -61,8 +64,8 @@ fn read(row: &SqliteRow) -> Result<RoomRow, VaultError> {
 /// Stores a room that was founded or joined.
 pub(crate) async fn insert(db: &mut SqliteConnection, room: &RoomRow, now: Millis) -> Result<(), VaultError> {
     sqlx::query(
-        "INSERT INTO rooms (room, kind, suite, state, peer, hub, epoch, first_epoch, created)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO rooms (room, kind, suite, state, peer, hub, epoch, first_epoch, manifest, created)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(room.room.as_bytes().as_slice())
     .bind(int(room.kind.code()))
@@ -72,6 +75,7 @@ pub(crate) async fn insert(db: &mut SqliteConnection, room: &RoomRow, now: Milli
     .bind(room.hub.as_str())
     .bind(int(room.epoch.0))
     .bind(int(room.first_epoch.0))
+    .bind(int(room.manifest.0))
     .bind(int(now.0))
     .execute(db)
     .await?;
@@ -113,14 +117,16 @@ pub(crate) async fn with_peer(
     rows.iter().map(read).collect()
 }
 
-/// Notes the epoch that the room is in now.
+/// Notes the epoch that the room is in now, and the manifest that the decision named which led there.
 pub(crate) async fn set_epoch(
     db: &mut SqliteConnection,
     room: &RoomId,
     epoch: Epoch,
+    manifest: ManifestSeq,
 ) -> Result<(), VaultError> {
-    sqlx::query("UPDATE rooms SET epoch = ? WHERE room = ?")
+    sqlx::query("UPDATE rooms SET epoch = ?, manifest = ? WHERE room = ?")
         .bind(int(epoch.0))
+        .bind(int(manifest.0))
         .bind(room.as_bytes().as_slice())
         .execute(db)
         .await?;
