@@ -1,0 +1,139 @@
+//! The relay network in one thread: 3 to 10 relays with their devices and rooms, under a seeded network, clock and disk.
+//!
+//! What decides is the code of the house: the link's sender and receiver with signed envelopes, the ledger of lanes,
+//! backoff and policy, rosters and placement, number windows and quotas. What the simulation brings is what the programs
+//! do around it: stores with points in time at which writes become durable, connections, sockets, a hub without MLS.
+//!
+//! A seed is a world. `POSTHOUSE_SIM_SEED=17` replays one and prints what happens; `POSTHOUSE_SIM_SEEDS=10000` runs as
+//! many as one likes.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says so by panicking, and a replay by printing"
+)]
+
+mod cast;
+mod devices;
+mod faults;
+mod follow;
+mod incoming;
+mod laws;
+mod net;
+mod outgoing;
+mod plan;
+mod relay;
+mod rng;
+mod store;
+mod trace;
+mod wire;
+mod world;
+
+use std::time::Instant;
+
+use laws::Broken;
+use plan::{Mutation, Plan};
+use trace::Tracing;
+use world::World;
+
+/// Seeds that a plain test run tries.
+const SEEDS: u64 = 200;
+
+fn run(seed: u64, mutation: Option<Mutation>, tracing: Tracing, strict: bool) -> World {
+    let mut world = World::new(Plan::of(seed, mutation), tracing, strict);
+    world.run();
+    world
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+fn told(seed: u64, broken: &Broken) -> String {
+    format!(
+        "POSTHOUSE_SIM_SEED={seed}: {} ({}), at {} ms\nreplay it: POSTHOUSE_SIM_SEED={seed} cargo test -p posthouse-tests \
+         --test sim seeds -- --nocapture",
+        broken.law, broken.detail, broken.at
+    )
+}
+
+#[test]
+fn laws_hold_for_all_seeds() {
+    if let Some(seed) = variable("POSTHOUSE_SIM_SEED") {
+        let world = run(seed, None, Tracing::Print, true);
+        println!("trace {}", hex::encode(world.trace.hash()));
+        if let Some(broken) = &world.broken {
+            panic!("{}", told(seed, broken));
+        }
+        return;
+    }
+    let seeds = variable("POSTHOUSE_SIM_SEEDS").unwrap_or(SEEDS);
+    let began = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let mut sums = [0_u64; 8];
+    let mut failed = Vec::new();
+    std::thread::scope(|scope| {
+        let part = |from: u64| {
+            move || {
+                let mut sums = [0_u64; 8];
+                let mut failed = Vec::new();
+                for seed in (from..seeds).step_by(usize::try_from(threads).expect("few")) {
+                    let world = run(seed, None, Tracing::Off, true);
+                    let counts = [
+                        world.relays.len() as u64,
+                        world.events,
+                        world.envelopes,
+                        world.laws.delivered,
+                        world.laws.notices,
+                        world.laws.new_lives,
+                        world.faults,
+                        world.crashes,
+                    ];
+                    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+                    failed.extend(world.broken.map(|broken| (seed, broken)));
+                }
+                (sums, failed)
+            }
+        };
+        let parts: Vec<_> = (0..threads).map(|from| scope.spawn(part(from))).collect();
+        for part in parts {
+            let (some, few) = part.join().expect("a world does not panic");
+            sums.iter_mut().zip(some).for_each(|(sum, count)| *sum += count);
+            failed.extend(few);
+        }
+    });
+    let [relays, events, envelopes, delivered, notices, lives, faults, crashes] = sums;
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{seeds} seeds in {seconds:.1} s ({:.0} a second): {relays} relays, {events} events, {envelopes} envelopes, \
+         {delivered} deliveries, {notices} notices, {lives} new lives of lanes, {faults} faults, of which {crashes} crashes",
+        seeds as f64 / seconds
+    );
+    failed.sort_by_key(|(seed, _)| *seed);
+    for (seed, broken) in failed.iter().take(10) {
+        println!("{}", told(*seed, broken));
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds break a law", failed.len());
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in 0..10 {
+        let (one, two) = (run(seed, None, Tracing::Hash, true), run(seed, None, Tracing::Hash, true));
+        assert!(one.trace.lines > 50, "much happens");
+        assert_eq!(one.trace.hash(), two.trace.hash(), "seed {seed}");
+        assert_ne!(one.trace.hash(), run(seed + 10, None, Tracing::Hash, true).trace.hash());
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for mutation in Mutation::ALL {
+        let found = (0..SEEDS).find_map(|seed| {
+            run(seed, Some(mutation), Tracing::Off, true).broken.map(|broken| (seed, broken))
+        });
+        let (seed, broken) =
+            found.unwrap_or_else(|| panic!("{mutation:?} is not found within {SEEDS} seeds"));
+        println!("{mutation:?}: POSTHOUSE_SIM_SEED={seed}: {} ({})", broken.law, broken.detail);
+    }
+}

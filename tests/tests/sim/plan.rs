@@ -1,0 +1,98 @@
+//! What a seed stands for: how large the world is, what goes on in it, and what goes wrong.
+
+use crate::cast::{MAX_RELAYS, MAX_ROOMS};
+use crate::rng::Rng;
+
+/// A bug planted in the simulation's own world, to show that the laws find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Answers go out before the transaction that they speak of is durable.
+    AcknowledgeBeforeCommit,
+    /// A lane's cursor is not written in the transaction that takes its items.
+    ForgetTheCursor,
+    /// What comes ahead of its room's epoch is taken off the lane instead of put aside.
+    SkipAside,
+    /// Devices hear of a decision before their relay has applied it.
+    DecisionBeforeState,
+    /// An acknowledgement of a lane's earlier life counts for the present one.
+    AckOfAnotherLife,
+    /// What is left of a lane after an expiry gets new positions in the same life.
+    RenumberInOneLife,
+}
+
+impl Mutation {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::AcknowledgeBeforeCommit,
+        Self::ForgetTheCursor,
+        Self::SkipAside,
+        Self::DecisionBeforeState,
+        Self::AckOfAnotherLife,
+        Self::RenumberInOneLife,
+    ];
+}
+
+/// The kind of world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Nothing is given up.
+    Plain,
+    /// Mailboxes are small, so that relays refuse.
+    SmallMailboxes,
+    /// The retention is short, so that lanes expire and begin new lives.
+    ShortRetention,
+}
+
+/// A world to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) profile: Profile,
+    pub(crate) relays: usize,
+    pub(crate) rooms: usize,
+    pub(crate) messages: usize,
+    pub(crate) commits: usize,
+    /// Until when things go wrong, and people write, milliseconds.
+    pub(crate) quiet_at: u64,
+    /// The mean time between two faults, milliseconds.
+    pub(crate) fault_every: u64,
+    /// Crashes right behind an event, in a thousand.
+    pub(crate) sudden: u64,
+    pub(crate) mutation: Option<Mutation>,
+}
+
+/// The retention of worlds in which lanes expire, milliseconds.
+pub(crate) const SHORT_RETENTION_MS: u64 = 15_000;
+/// Items of one room that a small mailbox holds.
+pub(crate) const SMALL_MAILBOX: u64 = 6;
+
+impl Plan {
+    pub(crate) fn of(seed: u64, mutation: Option<Mutation>) -> Self {
+        // Not the world's own stream: the plan may grow without changing what happens.
+        let mut rng = Rng::new(seed ^ 0x706F_7374_686F_7573);
+        let profile = match seed % 5 {
+            3 => Profile::SmallMailboxes,
+            4 => Profile::ShortRetention,
+            _ => Profile::Plain,
+        };
+        let relays = 3 + rng.below(MAX_RELAYS - 2);
+        Self {
+            seed,
+            profile,
+            relays,
+            rooms: 1 + rng.below(MAX_ROOMS),
+            messages: 10 + rng.below(30),
+            commits: 2 + rng.below(8),
+            quiet_at: rng.between(20_000, 90_000),
+            fault_every: rng.between(500, 6_000),
+            sudden: if rng.chance(500) { rng.between(1, 8) } else { 0 },
+            mutation,
+        }
+    }
+
+    pub(crate) fn retention_ms(&self) -> u64 {
+        match self.profile {
+            Profile::ShortRetention => SHORT_RETENTION_MS,
+            _ => posthouse_spec::limits::RETENTION_MS,
+        }
+    }
+}
