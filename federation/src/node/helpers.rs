@@ -18,13 +18,16 @@ impl SwarmTask {
         }
     }
 
-    /// The manifest names these addresses. Reservations that this relay grants name them too; and others are asked to try
-    /// them. AutoNAT is told of them apart, since the swarm passes on no candidate that counts as confirmed.
+    /// The manifest names these addresses. Reservations that this relay grants name them too; others are asked to try
+    /// them, and told of them where a hole is punched. That is said to both behaviours apart, since the swarm passes on no
+    /// candidate that counts as confirmed.
     pub(super) fn test(&mut self, addresses: &[Multiaddr]) {
         for addr in addresses {
             self.swarm.add_external_address(addr.clone());
             let candidate = FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr });
-            self.swarm.behaviour_mut().asking.on_swarm_event(candidate);
+            let behaviour = self.swarm.behaviour_mut();
+            behaviour.asking.on_swarm_event(candidate);
+            behaviour.punching.on_swarm_event(candidate);
         }
     }
 
