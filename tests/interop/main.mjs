@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 
 const { Target, honest, refused, relayOf } = await import('./src/checks.mjs')
 const { memberOf } = await import('./src/member.mjs')
+const { checkVectors } = await import('./src/vectors.mjs')
 const { itemName, CLASS } = await import('./src/records.mjs')
 const { quic } = await import('./src/relay.mjs')
 
@@ -57,6 +58,11 @@ const run = async (name, check, by) => {
 }
 
 const commands = {
+  /** The test vectors of the specification, without a relay. */
+  vectors() {
+    tell('vectors', checkVectors())
+  },
+
   async check() {
     for (const [name, check] of Object.entries(honest)) await run(name, check, relay)
     for (const [i, [name, check]] of Object.entries(refused).entries()) await run(name, check, breakers[i])

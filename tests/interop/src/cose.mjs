@@ -9,6 +9,7 @@ import { Malformed, decode, encode } from './cbor.mjs'
 export const LABELS = {
   manifest: 'posthouse/manifest/1',
   envelope: 'posthouse/envelope/1',
+  decision: 'posthouse/decision/1',
   aliasClaim: 'posthouse/alias-claim/1',
   aliasBinding: 'posthouse/alias-binding/1',
   accountEvent: 'posthouse/account-event/1',
@@ -38,7 +39,7 @@ export class Key {
   }
 }
 
-function toSign(label, header, payload) {
+export function toSign(label, header, payload) {
   return encode(['Signature1', header, Buffer.from(label, 'ascii'), payload])
 }
 

@@ -79,11 +79,11 @@ export function follow(domain, container, pinned) {
   if (pinned === undefined) return found
   const before = believed(pinned)
   const lineageOf = (record, bytes) => record.lineage ?? sha256(open(bytes).payload)
-  chain(same(lineageOf(found, container), lineageOf(before, pinned)), 'other-lineage')
   chain(found.seq >= before.seq, 'rolled-back')
-  const repeated = same(open(container).payload, open(pinned).payload)
-  chain(found.seq !== before.seq || repeated, 'equivocation')
-  chain(same(found.root, before.root) || same(sha256(found.root), before.nextRoot), 'root-changed')
+  const [later, sameRoot] = [found.seq > before.seq, same(found.root, before.root)]
+  chain(later || !sameRoot || same(open(container).payload, open(pinned).payload), 'equivocation')
+  chain(same(lineageOf(found, container), lineageOf(before, pinned)), 'other-lineage')
+  chain(sameRoot || (later && same(sha256(found.root), before.nextRoot)), 'root-changed')
   chain(found.seq !== before.seq + 1 || same(found.previous, sha256(open(pinned).payload)), 'previous-hash')
   return found
 }

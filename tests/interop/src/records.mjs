@@ -93,7 +93,7 @@ export const RULES = [
 
 export const ITEM_REFUSALS = ['quota-exceeded', 'unknown-room', 'no-recipient', 'no-ticket', 'invalid-item']
 
-const node = record({ key: [1, key], notBefore: [2, position], notAfter: [3, position] })
+export const node = record({ key: [1, key], notBefore: [2, position], notAfter: [3, position] })
 
 export const manifest = record({
   domain: [1, domain], seq: [2, position], previous: [3, optional(hash)], root: [4, key], nextRoot: [5, hash], ordering: [6, key],
@@ -101,13 +101,13 @@ export const manifest = record({
   lineage: [11, optional(hash)]
 })
 
-const cursor = record({ class: [1, number(4)], incarnation: [2, bytes(16)], next: [3, position] })
+export const cursor = record({ class: [1, number(4)], incarnation: [2, bytes(16)], next: [3, position] })
 
 export const hello = record({
   minVersion: [1, small], maxVersion: [2, small], manifest: [3, signed(MAX_MANIFEST)], now: [4, position], cursors: [5, list(cursor, 16)]
 })
 
-const refusal = record({ rule: [1, number(RULES.length)], detail: [2, text(512)] })
+export const refusal = record({ rule: [1, number(RULES.length)], detail: [2, text(512)] })
 
 export const helloResponse = choice({ hello: [1, hello], refused: [2, refusal] })
 
@@ -137,7 +137,7 @@ const ITEMS = ['message-item', 'epoch-end-item', 'decided-item', 'welcome-item',
 export const epochEnd = (room, hub, epoch) => encode([2, new Map([[1, room], [2, hub], [3, epoch]])])
 export const itemName = (item) => ITEMS[decode(item)[0] - 1] ?? 'unknown'
 
-const accountRecord = record({ binding: [1, signed(8192)], chain: [2, list(signed(4096), 4096)] })
+export const accountRecord = record({ binding: [1, signed(8192)], chain: [2, list(signed(4096), 4096)] })
 
 export const aliasBinding = record({ claim: [1, signed(4096)], bound: [2, position] })
 

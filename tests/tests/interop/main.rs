@@ -30,6 +30,11 @@ async fn a_relay_of_another_make_is_understood_and_refused_where_it_is_wrong() -
 }
 
 async fn checks(tools: &Tools, other: &mut Other) -> Result<()> {
+    other.tell(&serde_json::json!({ "do": "vectors" })).await?;
+    let vectors = other.until("vectors").await?;
+    for kind in ["written", "malformed", "signed", "refused", "followed"] {
+        ensure!(vectors[kind].as_u64() > Some(0), "no vectors that are {kind}: {vectors}");
+    }
     other.tell(&serde_json::json!({ "do": "check" })).await?;
     let done = other.until("checked").await?;
     ensure!(done["checks"].as_u64() > Some(20), "{done}");
