@@ -14,8 +14,10 @@ pub(crate) enum Scenario {
     Federation,
     /// Connections that do nothing.
     Idle,
-    /// The other relay is down while messages are sent to it.
+    /// The last relay is down while messages are sent to it from others.
     Outage,
+    /// One relay of many is dead: what the others feel of it.
+    DeadPeer,
 }
 
 impl Scenario {
@@ -26,6 +28,7 @@ impl Scenario {
             Self::Federation => "federation",
             Self::Idle => "idle",
             Self::Outage => "outage",
+            Self::DeadPeer => "dead-peer",
         }
     }
 }
@@ -54,12 +57,24 @@ pub(crate) struct Args {
     /// Connections that do nothing (idle).
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=30_000))]
     pub(crate) connections: u32,
-    /// How long the other relay is down, seconds (outage).
+    /// Relays that send to the one that is down (outage).
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) origins: u32,
+    /// How long the last relay is down, seconds (outage).
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub(crate) down: u64,
-    /// Messages that are sent while it is down (outage).
+    /// Messages that each of the others sends while it is down (outage).
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) messages: u32,
+    /// Relays that one relay sends to (dead-peer).
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=200))]
+    pub(crate) peers: u32,
+    /// Messages a second to each of them (dead-peer).
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rate: u32,
+    /// How often it is measured without and with a dead relay (dead-peer).
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
     /// Measure this program, instead of building the relay as it ships.
     #[arg(long, value_name = "FILE")]
     pub(crate) relay: Option<PathBuf>,

@@ -51,11 +51,20 @@ fn ticks(stat: &str) -> Option<f64> {
 
 /// Memory that a process holds (`VmRSS`), KiB.
 pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmRSS")
+}
+
+/// The most memory that a process has ever held (`VmHWM`), KiB.
+pub(crate) fn peak_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmHWM")
+}
+
+fn status_kib(pid: u32, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("reading {path} for a relay's memory"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok())
-        .with_context(|| format!("{path} names no VmRSS"))
+        .with_context(|| format!("{path} names no {name}"))
 }
 
 /// Checks that so many sockets can be open at once.

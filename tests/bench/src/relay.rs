@@ -142,6 +142,11 @@ impl Relay {
         machine::resident_kib(self.pid()?)
     }
 
+    /// The most memory that the living process has held, KiB.
+    pub(crate) fn peak_kib(&self) -> Result<u64> {
+        machine::peak_kib(self.pid()?)
+    }
+
     /// Starts the process and waits until it serves.
     pub(crate) async fn start(&mut self) -> Result<()> {
         let mut child = self.spawn()?;

@@ -20,6 +20,16 @@ pub(crate) struct Tally {
     pub(crate) latencies: Vec<Duration>,
 }
 
+/// The latency that so many of 100 keep within, milliseconds.
+pub(crate) fn percentile_ms(latencies: &mut [Duration], percent: usize) -> Option<f64> {
+    let rank = (latencies.len() * percent).div_ceil(100).max(1) - 1;
+    if rank >= latencies.len() {
+        return None;
+    }
+    let (_, latency, _) = latencies.select_nth_unstable(rank);
+    Some(latency.as_secs_f64() * 1000.0)
+}
+
 impl Tally {
     /// Adds what another one counted.
     pub(crate) fn add(&mut self, other: Self) {
@@ -32,12 +42,7 @@ impl Tally {
 
     /// The latency that so many of 100 keep within, milliseconds.
     pub(crate) fn percentile_ms(&mut self, percent: usize) -> Option<f64> {
-        let rank = (self.latencies.len() * percent).div_ceil(100).max(1) - 1;
-        if rank >= self.latencies.len() {
-            return None;
-        }
-        let (_, latency, _) = self.latencies.select_nth_unstable(rank);
-        Some(latency.as_secs_f64() * 1000.0)
+        percentile_ms(&mut self.latencies, percent)
     }
 }
 

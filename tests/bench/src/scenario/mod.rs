@@ -1,5 +1,6 @@
 //! One file a scenario.
 
+mod dead_peer;
 mod idle;
 mod outage;
 mod pairs;
@@ -27,6 +28,7 @@ pub(crate) async fn run(scenario: Scenario, args: &Args, ground: &Ground) -> Res
         Scenario::Federation => pairs::run(scenario, &["a.localhost", "b.localhost"], args, ground).await,
         Scenario::Idle => idle::run(args, ground).await,
         Scenario::Outage => outage::run(args, ground).await,
+        Scenario::DeadPeer => dead_peer::run(args, ground).await,
     };
     ran.with_context(|| format!("running {}", scenario.name()))
 }

@@ -1,35 +1,44 @@
-//! The other relay is down while messages are sent to it: how long after its return until all have arrived.
+//! The last relay is down while messages are sent to it from others: how long after its return until all have arrived.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use futures::future::try_join_all;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{OTHER_SOCKETS, conversations, describe_messages, home, rounded, settings};
+use super::{OTHER_SOCKETS, describe_messages, home, rounded, settings};
 use crate::args::{Args, Scenario};
 use crate::conversation::{Conversation, Event};
 use crate::relay::{Ground, Network, Relay};
 use crate::report::Row;
-use crate::stats::Track;
+use crate::stats::{Tally, Track};
 
 /// How long after the return messages may come, before they count as lost.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The relay that is down.
+const DOMAIN_OF_THE_OTHER: &str = "z.localhost";
+
+/// A conversation, and what became of its messages.
+struct Talk {
+    conversation: Conversation,
+    track: Track,
+}
 
 pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
-    let mut network = Network::start(&["a.localhost", "b.localhost"], ground, OTHER_SOCKETS).await?;
+    let names: Vec<String> = (0..args.origins).map(|n| format!("o{n}.localhost")).collect();
+    let domains: Vec<&str> = names.iter().map(String::as_str).chain([DOMAIN_OF_THE_OTHER]).collect();
+    let mut network = Network::start(&domains, ground, OTHER_SOCKETS).await?;
     let mut settings = settings(&network, ground)?;
-    settings.insert("messages".into(), json!(args.messages));
+    settings.insert("origins".into(), json!(args.origins));
+    settings.insert("messages_of_each".into(), json!(args.messages));
     settings.insert("down_s".into(), json!(args.down));
     describe_messages(&mut settings);
-    let mut conversation =
-        conversations(&network, 1).await?.pop().context("the scenario has a conversation")?;
-    // One more than is measured: behind it, nothing that was sent before can come any more.
-    let mut track = Track::new(conversation.seal(args.messages as usize + 1)?);
+    let mut talks = talks(&network, args).await?;
 
     other(&mut network)?.kill().await?;
     let killed = Instant::now();
-    send(&mut conversation, &mut track, u64::from(args.messages)).await?;
+    try_join_all(talks.iter_mut().map(|talk| talk.send(u64::from(args.messages)))).await?;
     settings.insert("accepted_in_s".into(), json!(rounded(killed.elapsed().as_secs_f64(), 3)));
     sleep_until(killed + Duration::from_secs(args.down)).await;
 
@@ -37,60 +46,90 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     other(&mut network)?.start().await?;
     let returned = Instant::now();
     let cpu = network.cpu_seconds()?;
+    let empty = other(&mut network)?.resident_kib()?;
     let bobs = home(other(&mut network)?).await?;
-    conversation.reconnect(&bobs).await?;
-    receive(&mut conversation, &mut track, returned + PATIENCE).await?;
+    try_join_all(talks.iter_mut().map(|talk| talk.conversation.reconnect(&bobs))).await?;
+    try_join_all(talks.iter_mut().map(|talk| talk.receive(returned + PATIENCE))).await?;
     let caught_up = returned.elapsed().as_secs_f64();
     let cpu = network.cpu_seconds()? - cpu;
-    if track.outstanding() == 0 {
-        let sent = track.sent() + 1;
-        send(&mut conversation, &mut track, sent).await?;
-        receive(&mut conversation, &mut track, Instant::now() + PATIENCE).await?;
-    }
     settings.insert("start_s".into(), json!(rounded((returned - started).as_secs_f64(), 3)));
+    settings.insert("rss_kib_of_the_returned_at_start".into(), json!(empty));
+    settings.insert("peak_rss_kib_of_the_returned".into(), json!(other(&mut network)?.peak_kib()?));
+    let peaks: Result<Vec<u64>> = network.relays().iter().map(Relay::peak_kib).collect();
+    settings.insert("peak_rss_kib_of_all".into(), json!(peaks?));
     let mut row = Row::new(Scenario::Outage, settings);
-    let messages = f64::from(args.messages);
+    let messages = f64::from(args.messages) * f64::from(args.origins);
     row.caught_up_s = rounded(caught_up, 3);
     row.delivered_per_s = rounded(messages / caught_up, 1);
     row.relay_cpu_s_per_1000 = rounded(cpu / messages * 1000.0, 5);
-    Ok(row.with_tally(&track.finish()))
+    let mut tally = Tally::default();
+    for talk in talks {
+        tally.add(talk.finish().await?);
+    }
+    Ok(row.with_tally(&tally))
+}
+
+/// One conversation from each of the others to the last relay.
+async fn talks(network: &Network, args: &Args) -> Result<Vec<Talk>> {
+    let (last, others) = network.relays().split_last().context("the scenario has relays")?;
+    let bobs = home(last).await?;
+    let mut talks = Vec::new();
+    for (index, origin) in (0..).zip(others) {
+        let mut conversation = Conversation::open(&home(origin).await?, &bobs, index).await?;
+        // One more than is measured: behind it, nothing that was sent before can come any more.
+        let track = Track::new(conversation.seal(args.messages as usize + 1)?);
+        talks.push(Talk { conversation, track });
+    }
+    Ok(talks)
 }
 
 fn other(network: &mut Network) -> Result<&mut Relay> {
-    network.relays_mut().last_mut().context("the scenario has two relays")
+    network.relays_mut().last_mut().context("the scenario has relays")
 }
 
-/// Sends until so many were sent in all, and waits until all are durable at the sender's relay.
-async fn send(conversation: &mut Conversation, track: &mut Track, until: u64) -> Result<()> {
-    let sender = &mut conversation.sender;
-    while track.sent() < until {
-        while track.sent() < until && sender.has_credit() {
-            sender.feed(track.send(std::time::Instant::now())).await?;
-        }
-        sender.flush().await?;
-        if track.sent() < until {
-            sender.progress().await?;
-            sender.acknowledge().await?;
-        }
-    }
-    sender.all_accepted().await
-}
-
-/// Receives until all have arrived, or the time is over.
-async fn receive(conversation: &mut Conversation, track: &mut Track, deadline: Instant) -> Result<()> {
-    let receiver = &mut conversation.receiver;
-    while track.outstanding() > 0 {
-        let Ok(event) = timeout_at(deadline, receiver.next()).await else { return Ok(()) };
-        let mut next = Some(event);
-        while let Some(event) = next {
-            if let Event::Message(message) = event?
-                && track.arrive(&message.body, std::time::Instant::now()).is_err()
-            {
-                bail!("a message of {} bytes came that nobody sent", message.body.len());
+impl Talk {
+    /// Sends until so many were sent in all, and waits until all are durable at the sender's relay.
+    async fn send(&mut self, until: u64) -> Result<()> {
+        let (sender, track) = (&mut self.conversation.sender, &mut self.track);
+        while track.sent() < until {
+            while track.sent() < until && sender.has_credit() {
+                sender.feed(track.send(std::time::Instant::now())).await?;
             }
-            next = receiver.waiting();
+            sender.flush().await?;
+            if track.sent() < until {
+                sender.progress().await?;
+                sender.acknowledge().await?;
+            }
         }
-        receiver.acknowledge().await?;
+        sender.all_accepted().await
     }
-    Ok(())
+
+    /// Receives until all have arrived, or the time is over.
+    async fn receive(&mut self, deadline: Instant) -> Result<()> {
+        let (receiver, track) = (&mut self.conversation.receiver, &mut self.track);
+        while track.outstanding() > 0 {
+            let Ok(event) = timeout_at(deadline, receiver.next()).await else { return Ok(()) };
+            let mut next = Some(event);
+            while let Some(event) = next {
+                if let Event::Message(message) = event?
+                    && track.arrive(&message.body, std::time::Instant::now()).is_err()
+                {
+                    bail!("a message of {} bytes came that nobody sent", message.body.len());
+                }
+                next = receiver.waiting();
+            }
+            receiver.acknowledge().await?;
+        }
+        Ok(())
+    }
+
+    /// Where all has come, sends one more: whatever comes twice comes before it.
+    async fn finish(mut self) -> Result<Tally> {
+        if self.track.outstanding() == 0 {
+            let sent = self.track.sent() + 1;
+            self.send(sent).await?;
+            self.receive(Instant::now() + PATIENCE).await?;
+        }
+        Ok(self.track.finish())
+    }
 }
