@@ -148,7 +148,10 @@ impl Deliveries {
     async fn take(&self, bytes: bytes::Bytes, receiver: &mut Receiver, session: &Session) -> Result<(), End> {
         let now = self.own.now();
         let size = bytes.len() as u64;
-        let arrival = receiver.handle_envelope(bytes, |key| session.manifest.lists_node(key, now))?;
+        // The relay may have a newer manifest than when it said hello on this connection.
+        let newest = self.peers.session_on(session.connection);
+        let manifest = newest.as_ref().map_or(&session.manifest, |newest| &newest.manifest);
+        let arrival = receiver.handle_envelope(bytes, |key| manifest.lists_node(key, now))?;
         let Arrival::New(envelope) = arrival else {
             metrics::counter!("posthouse_envelopes_repeated_total").increment(1);
             return Ok(());

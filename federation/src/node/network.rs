@@ -258,9 +258,13 @@ impl SwarmTask {
     }
 
     fn close_mute(&mut self) {
-        let since = Millis((self.clock)().0.saturating_sub(HELLO_DEADLINE_MS));
-        for connection in self.peers.mute(since) {
+        let now = (self.clock)();
+        for connection in self.peers.mute(Millis(now.0.saturating_sub(HELLO_DEADLINE_MS))) {
             tracing::debug!(%connection, "closed for want of a hello");
+            self.swarm.close_connection(connection);
+        }
+        for connection in self.peers.delisted(now) {
+            tracing::info!(%connection, "closed: the time of that node of the relay is over");
             self.swarm.close_connection(connection);
         }
     }

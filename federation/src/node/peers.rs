@@ -16,7 +16,9 @@ use posthouse_spec::{Domain, Millis};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::behaviour::node_key_of;
 use crate::error::PeerError;
+use crate::link::Restored;
 use crate::retry::Backoff;
 
 /// Relays that are remembered at once, connected ones not counted.
@@ -109,6 +111,7 @@ pub(crate) struct Peer {
 struct PeerState {
     backoff: Backoff,
     meeting: Option<Meeting>,
+    restored: Option<RestoredLane>,
     failed_at: Option<Millis>,
     last_error: Option<PeerError>,
     backlog: BTreeMap<LaneClass, u64>,
@@ -144,6 +147,20 @@ pub struct PeerStatus {
     pub last_error: Option<String>,
     /// When it is tried again, while it is not connected.
     pub retry_at: Option<Millis>,
+    /// The last lane to it that had to begin another life, because one of the two relays was restored from a copy.
+    pub restored: Option<RestoredLane>,
+}
+
+/// A lane that had to begin another life, because one of the two relays was restored from a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoredLane {
+    /// What it carries.
+    pub class: LaneClass,
+    /// Whose data was restored. Where it was the other relay's, it may have lost messages that it had acknowledged; who had
+    /// sent them is not known any more.
+    pub whose: Restored,
+    /// When that was found.
+    pub found: Millis,
 }
 
 /// A lock whose holder panicked still guards sound data: every change under these locks is a single step.
@@ -228,6 +245,11 @@ impl Peer {
         lock(&self.state).meeting
     }
 
+    /// A lane to it begins another life.
+    pub(crate) fn note_restored(&self, lane: RestoredLane) {
+        lock(&self.state).restored = Some(lane);
+    }
+
     fn status(&self, domain: &Domain, way: Option<Way>) -> PeerStatus {
         let state = lock(&self.state);
         let connected = self.current.borrow().is_some();
@@ -239,6 +261,7 @@ impl Peer {
             backlog: state.backlog.iter().map(|(class, items)| (*class, *items)).collect(),
             last_error: state.last_error.as_ref().filter(|_| !connected).map(ToString::to_string),
             retry_at: Some(state.backoff.not_before()).filter(|at| !connected && *at > Millis(0)),
+            restored: state.restored,
         }
     }
 }
@@ -338,6 +361,40 @@ impl Peers {
             known.session.borrow().as_ref().is_some_and(|session| so(&session.domain)).then_some(*id)
         };
         lock(&self.0).connections.iter().filter_map(with).collect()
+    }
+
+    /// A relay has a newer manifest: its sessions are measured by that from now on.
+    pub(crate) fn renewed(&self, manifest: &Verified<Manifest>) {
+        let table = lock(&self.0);
+        for known in table.connections.values() {
+            let Some(old) = known.session.borrow().clone() else { continue };
+            if old.domain != manifest.domain || old.manifest.seq >= manifest.seq {
+                continue;
+            }
+            let session = Arc::new(Session { domain: old.domain.clone(), manifest: manifest.clone(), ..*old });
+            known.session.send_replace(Some(Arc::clone(&session)));
+            if let Some(peer) = table.peers.get(&old.domain) {
+                peer.current.send_if_modified(|current| {
+                    let is_it = current.as_ref().is_some_and(|it| it.connection == session.connection);
+                    if is_it {
+                        *current = Some(session);
+                    }
+                    is_it
+                });
+            }
+        }
+    }
+
+    /// Connections with nodes that their relay's manifest does not list any more, or not at this time.
+    pub(crate) fn delisted(&self, now: Millis) -> Vec<ConnectionId> {
+        let delisted = |(id, known): (&ConnectionId, &Connection)| {
+            let session = known.session.borrow();
+            let gone = |session: &Arc<Session>| {
+                !node_key_of(&session.peer).is_some_and(|key| session.manifest.lists_node(&key, now))
+            };
+            session.as_ref().is_some_and(gone).then_some(*id)
+        };
+        lock(&self.0).connections.iter().filter_map(delisted).collect()
     }
 
     /// The current session with each relay that is connected.

@@ -1,6 +1,5 @@
 //! Starting and ending a node.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use posthouse_crypto::{Verified, follow};
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::{Domain, Signed};
+use posthouse_spec::Signed;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,13 +30,13 @@ use super::inbound::{MAX_WAITING, Reception};
 use super::lanes::Lanes;
 use super::network::{MAX_ORDERS, Network, SwarmTask};
 use super::own::Own;
-use super::peers::{Peers, Session};
+use super::peers::Peers;
 use super::reach::Reach;
 use super::requests::Requests;
 use super::reservations::{MAX_PUNCHED, greet_punched, keep};
 use super::tasks::Tasks;
 use super::worker::LaneWorker;
-use crate::behaviour::{Given, Inbound, RelaySwarm, build, node_key_of};
+use crate::behaviour::{Given, Inbound, RelaySwarm, build};
 use crate::discovery::Discovery;
 use crate::error::BindError;
 use crate::host::{Host, Outbox};
@@ -302,13 +301,9 @@ impl Listening {
 /// replaced has nothing.
 fn close_delisted(connector: Connector) -> impl Fn(&Verified<Manifest>) + Send + Sync + 'static {
     move |manifest| {
-        let now = connector.own.now();
-        let delisted = |session: &Session| {
-            !node_key_of(&session.peer).is_some_and(|key| manifest.lists_node(&key, now))
-        };
-        for connection in connector.peers.sessions_where(|domain| *domain == manifest.domain) {
-            let Some(session) = connector.peers.session_on(connection).filter(|s| delisted(s)) else { continue };
-            tracing::info!(domain = %session.domain, peer = %session.peer, "closed: the relay has replaced that node");
+        connector.peers.renewed(manifest);
+        for connection in connector.peers.delisted(connector.own.now()) {
+            tracing::info!(domain = %manifest.domain, %connection, "closed: the relay has replaced that node");
             let network = connector.network.clone();
             connector.tasks.spawn_cancellable(async move { network.close(connection).await });
         }
