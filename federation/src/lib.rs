@@ -9,6 +9,7 @@
 
 mod behaviour;
 pub mod codec;
+pub mod conduct;
 pub mod discovery;
 pub mod error;
 pub mod host;
@@ -25,7 +26,7 @@ pub use host::{
     Service,
 };
 pub use node::{
-    Arrivals, Attempt, Circuits, Clock, Federation, Listening, LookUp, Meeting, Node, NodeConfig, PeerStatus,
+    Arrivals, Attempt, Circuits, Clock, Federation, Listening, LookUp, Meeting, Node, NodeConfig, PeerStatus, RestoredLane,
     ProbeReport, Reachability, Repinned, ReservationStatus, Standing, TestedAddress, Trust, Way,
     probe_from_outside,
 };

@@ -75,6 +75,13 @@ impl From<LaneId> for crate::store::LaneId {
     }
 }
 
+impl From<crate::store::LaneStatus> for LaneState {
+    fn from(status: crate::store::LaneStatus) -> Self {
+        let crate::store::LaneStatus { incarnation, oldest, next, handed } = status;
+        Self { incarnation, oldest, next, handed }
+    }
+}
+
 fn failed(error: StoreError) -> HostError {
     tracing::error!(%error, "the store failed the federation");
     HostError::new(error)
@@ -92,8 +99,7 @@ impl Outbox for RelayHost {
     }
 
     async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError> {
-        let status = self.store.lane(&lane.clone().into()).await.map_err(failed)?;
-        Ok(LaneState { incarnation: status.incarnation, oldest: status.oldest, next: status.next })
+        Ok(self.store.lane(&lane.clone().into()).await.map_err(failed)?.into())
     }
 
     async fn items(
@@ -122,6 +128,15 @@ impl Outbox for RelayHost {
         self.store.lane_acknowledged(now, &lane, incarnation, next, refused).await.map_err(failed)?;
         self.canaries.acknowledged(&lane, incarnation, next, &told);
         Ok(())
+    }
+
+    async fn lanes_to(&self, peer: &Domain) -> Result<Vec<(LaneClass, LaneState)>, HostError> {
+        let lanes = self.store.lanes_to(peer).await.map_err(failed)?;
+        Ok(lanes.into_iter().map(|(class, status)| (class, status.into())).collect())
+    }
+
+    async fn begin_new_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), HostError> {
+        self.store.begin_lane_life(&lane.clone().into(), incarnation).await.map_err(failed)
     }
 }
 
@@ -175,8 +190,7 @@ impl RelayHost {
         }
         // What comes again may have been refused before, and its origin may not have heard of it.
         let seen = expected.min(envelope.next());
-        let mut refused =
-            self.store.refused_before(&lane, envelope.first, seen).await.map_err(failed)?;
+        let mut refused = self.store.refused_before(&lane, envelope.first, seen).await.map_err(failed)?;
         for (bytes, seq) in
             envelope.items.iter().zip(envelope.first.0..).filter(|(_, seq)| *seq >= expected.0)
         {
@@ -239,7 +253,11 @@ impl Pins for RelayHost {
         self.store.pin(domain, manifest).await.map_err(failed)
     }
 
-    async fn pinned_from(&self, domain: &Domain, seq: ManifestSeq) -> Result<Option<Signed<Manifest>>, HostError> {
+    async fn pinned_from(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Signed<Manifest>>, HostError> {
         self.store.pinned_from(domain, seq).await.map_err(failed)
     }
 
@@ -255,7 +273,8 @@ impl Pins for RelayHost {
 
     async fn evidence(&self, domain: &Domain) -> Result<Vec<Evidence>, HostError> {
         let kept = self.store.manifest_evidence(domain).await.map_err(failed)?;
-        let evidence = |ManifestEvidence { pinned, other, found, settled }| Evidence { pinned, other, found, settled };
+        let evidence =
+            |ManifestEvidence { pinned, other, found, settled }| Evidence { pinned, other, found, settled };
         Ok(kept.into_iter().map(evidence).collect())
     }
 

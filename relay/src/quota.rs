@@ -56,6 +56,27 @@ impl Quota {
     }
 }
 
+/// Messages that may wait for one other relay.
+pub const MAX_OUTBOX_ITEMS: u64 = 1_000_000;
+/// Their bytes.
+pub const MAX_OUTBOX_BYTES: u64 = 4096 * 1024 * 1024;
+
+/// All that is bounded in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// What waits for one device in one room.
+    pub mailbox: Quota,
+    /// The messages that wait for one other relay.
+    pub outbox: Quota,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        let outbox = Quota { items: MAX_OUTBOX_ITEMS, bytes: MAX_OUTBOX_BYTES };
+        Self { mailbox: Quota::default(), outbox }
+    }
+}
+
 /// How often something may be done: at once up to a burst, and then at a steady rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

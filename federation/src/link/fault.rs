@@ -4,6 +4,8 @@ use posthouse_spec::LaneSeq;
 use posthouse_spec::cbor::Text;
 use posthouse_spec::peer::hello::{PeerRefusal, PeerRule};
 
+use crate::host::LaneState;
+
 /// A rule that the other side broke, with what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule}: {detail}")]
@@ -34,21 +36,21 @@ pub enum LinkFault {
     /// The destination broke a rule of the protocol.
     #[error("the destination broke a rule: {0}")]
     Violation(#[from] Violation),
-    /// The destination has more than the outbox ever held.
+    /// The destination has more than ever left this relay, as far as it remembers. The lane begins another life.
     #[error(
-        "the destination has items up to {theirs}, this relay has numbered only up to {ours}: its data was restored \
-         from an older copy, and the lane needs a new incarnation"
+        "the destination has items up to {theirs}, and this relay remembers only those up to {ours}: this relay's \
+         data was restored from an older copy"
     )]
     RolledBack {
         /// The position that the destination expects next.
         theirs: LaneSeq,
-        /// The position that the outbox gives next.
+        /// The position up to which items have left this relay.
         ours: LaneSeq,
     },
-    /// The destination lost what it had acknowledged.
+    /// The destination lost what it had acknowledged. The lane begins another life.
     #[error(
         "the destination asks for item {theirs}, which it acknowledged before and which is gone here (the oldest kept \
-         is {oldest}): its data was restored from an older copy"
+         is {oldest}): its data was restored from an older copy, or it has forgotten a lane that was silent for long"
     )]
     Forgotten {
         /// The position that the destination expects next.
@@ -80,4 +82,50 @@ pub enum LinkFault {
         /// Bytes needed.
         needed: u64,
     },
+}
+
+impl LinkFault {
+    /// Whose data was restored from a copy, where it is that.
+    #[must_use]
+    pub fn restored(&self) -> Option<Restored> {
+        match self {
+            Self::RolledBack { .. } => Some(Restored::Here),
+            Self::Forgotten { .. } => Some(Restored::There),
+            _ => None,
+        }
+    }
+}
+
+/// The side of a lane whose data was restored from an older copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restored {
+    /// This relay.
+    Here,
+    /// The other one.
+    There,
+}
+
+impl Restored {
+    /// A word for metrics and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::There => "there",
+        }
+    }
+}
+
+/// Compares where the two ends of one life of a lane stand; `theirs` is the position that the destination expects next.
+///
+/// # Errors
+/// One of the two relays was restored from a copy, and the lane cannot go on in this life.
+pub fn compare(state: &LaneState, theirs: LaneSeq) -> Result<(), LinkFault> {
+    if theirs > state.handed.max(state.oldest) {
+        return Err(LinkFault::RolledBack { theirs, ours: state.handed });
+    }
+    if theirs < state.oldest {
+        return Err(LinkFault::Forgotten { theirs, oldest: state.oldest });
+    }
+    Ok(())
 }

@@ -15,6 +15,6 @@ mod tests;
 #[cfg(test)]
 mod world;
 
-pub use fault::{LinkFault, Violation};
+pub use fault::{LinkFault, Restored, Violation, compare};
 pub use receiver::{Arrival, Receiver};
 pub use sender::{Fetch, Lane, Progress, Sender};

@@ -11,7 +11,7 @@ use posthouse_spec::peer::deliver::{Ack, Credit, Open, RefusedItem, Resume};
 use posthouse_spec::peer::hello::{PeerRefusal, PeerRule};
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis, Signed};
 
-use super::fault::{LinkFault, Violation};
+use super::fault::{LinkFault, Violation, compare};
 use crate::host::{LaneState, MAX_LANE_ITEM, OutboundItem};
 
 /// The size that an envelope aims at, bytes: large enough that its signature costs nothing, small enough that the
@@ -137,12 +137,7 @@ impl Sender {
                 Violation::new(PeerRule::OutOfTurn, "a second answer to the opening of a lane").into()
             );
         }
-        if resume.next > self.state.next {
-            return Err(LinkFault::RolledBack { theirs: resume.next, ours: self.state.next });
-        }
-        if resume.next < self.state.oldest {
-            return Err(LinkFault::Forgotten { theirs: resume.next, oldest: self.state.oldest });
-        }
+        compare(&self.state, resume.next)?;
         self.credit = Some(resume.credit.clone());
         self.acked = resume.next;
         self.sent = resume.next;

@@ -18,7 +18,12 @@ use crate::host::LaneState;
 fn receiver(cursor: u64) -> Receiver {
     let open = Sender::new(
         lane(),
-        LaneState { incarnation: lane().incarnation, oldest: LaneSeq(1), next: LaneSeq(9) },
+        LaneState {
+            incarnation: lane().incarnation,
+            oldest: LaneSeq(1),
+            next: LaneSeq(9),
+            handed: LaneSeq(8),
+        },
         Millis(1),
     )
     .open();
@@ -127,7 +132,12 @@ fn ack(next: u64, refused: Vec<RefusedItem>) -> ReceiptFrame {
 
 #[test]
 fn acknowledgements_of_what_was_never_sent_are_refused() {
-    let state = LaneState { incarnation: lane().incarnation, oldest: LaneSeq(5), next: LaneSeq(9) };
+    let state = LaneState {
+        incarnation: lane().incarnation,
+        oldest: LaneSeq(5),
+        next: LaneSeq(9),
+        handed: LaneSeq(8),
+    };
     for frame in [ack(6, vec![]), ack(4, vec![]), ack(5, vec![refusal(LaneSeq(5))])] {
         let fault = flowing(state).handle_receipt(frame, Millis(2)).expect_err("out of turn");
         assert!(matches!(fault, LinkFault::Violation(v) if v.rule == PeerRule::OutOfTurn));
@@ -138,11 +148,21 @@ fn acknowledgements_of_what_was_never_sent_are_refused() {
 
 #[test]
 fn a_restored_relay_on_either_side_is_told_apart() {
-    let state = LaneState { incarnation: lane().incarnation, oldest: LaneSeq(5), next: LaneSeq(9) };
+    let state = LaneState {
+        incarnation: lane().incarnation,
+        oldest: LaneSeq(5),
+        next: LaneSeq(9),
+        handed: LaneSeq(8),
+    };
     let resume =
         |next| ReceiptFrame::Resume(Resume { next: LaneSeq(next), credit: Credit { items: 1, bytes: 1 } });
-    let ours = Sender::new(lane(), state, Millis(1)).handle_receipt(resume(10), Millis(2));
-    assert!(matches!(ours, Err(LinkFault::RolledBack { .. })));
+    // Item 8 has a number, but was never sent: whoever has one of that number has another one.
+    for next in [9, 10] {
+        let ours = Sender::new(lane(), state, Millis(1)).handle_receipt(resume(next), Millis(2));
+        assert!(matches!(ours, Err(LinkFault::RolledBack { .. })));
+    }
+    let both = Sender::new(lane(), state, Millis(1)).handle_receipt(resume(8), Millis(2));
+    assert!(both.is_ok());
     let theirs = Sender::new(lane(), state, Millis(1)).handle_receipt(resume(4), Millis(2));
     assert!(matches!(theirs, Err(LinkFault::Forgotten { .. })));
 }

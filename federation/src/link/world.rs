@@ -102,7 +102,7 @@ impl World {
 
     fn state(&self) -> LaneState {
         let oldest = self.outbox.front().map_or(self.next, |item| item.seq);
-        LaneState { incarnation: lane().incarnation, oldest, next: self.next }
+        LaneState { incarnation: lane().incarnation, oldest, next: self.next, handed: self.next }
     }
 
     fn connect(&mut self) -> &mut Stream {

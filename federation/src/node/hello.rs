@@ -10,9 +10,10 @@ use posthouse_crypto::Verified;
 use posthouse_spec::cbor::List;
 use posthouse_spec::limits::{MAX_CLOCK_SKEW_MS, MAX_MANIFEST};
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::peer::hello::{Hello, HelloResponse, PEER_VERSION, PeerRule};
+use posthouse_spec::peer::hello::{Hello, HelloResponse, LaneCursor, PEER_VERSION, PeerRule};
 use posthouse_spec::{Domain, Millis};
 
+use super::contacts::Contacts;
 use super::directory::Directory;
 use super::network::Network;
 use super::own::Own;
@@ -40,6 +41,7 @@ pub(crate) struct Introductions {
     pub(crate) directory: Arc<Directory>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) network: Network,
+    pub(crate) contacts: Arc<Contacts>,
 }
 
 impl Introductions {
@@ -105,7 +107,7 @@ impl Introductions {
             report(domain, Protocol::Hello, &violation);
             refused(violation.rule, violation.detail)
         })?;
-        self.introduce(connection, manifest)
+        self.introduce(connection, manifest, &theirs.cursors)
             .await
             .ok_or_else(|| unreachable("the connection was closed during hello".into()))
     }
@@ -140,8 +142,9 @@ impl Introductions {
                 return;
             }
         };
+        let cursors = heard.map(|hello| hello.cursors).unwrap_or_default();
         // First the session, then the answer: what the peer sends next must find it.
-        if self.introduce(connection, manifest).await.is_none() {
+        if self.introduce(connection, manifest, &cursors).await.is_none() {
             return;
         }
         let mut writer = FrameWriter::new(writing);
@@ -155,7 +158,12 @@ impl Introductions {
         }
     }
 
-    async fn introduce(&self, connection: ConnectionId, manifest: Verified<Manifest>) -> Option<()> {
+    async fn introduce(
+        &self,
+        connection: ConnectionId,
+        manifest: Verified<Manifest>,
+        cursors: &[LaneCursor],
+    ) -> Option<()> {
         let domain = manifest.domain.clone();
         let superfluous = self.peers.introduced(connection, manifest)?;
         if !self.own.permits(&domain) {
@@ -167,6 +175,7 @@ impl Introductions {
             self.network.admit(session.peer, domain.clone()).await;
         }
         tracing::info!(%domain, %connection, "connected to a relay");
+        self.contacts.heard(&domain, cursors);
         for old in superfluous {
             self.network.close(old).await;
         }

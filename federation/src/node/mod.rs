@@ -47,7 +47,7 @@ pub use config::{Circuits, Clock, NodeConfig};
 pub use evidence::{Repinned, Trust};
 pub use handle::Federation;
 pub use mailbags::Arrivals;
-pub use peers::{Meeting, PeerStatus, Way};
+pub use peers::{Meeting, PeerStatus, RestoredLane, Way};
 pub use probe::{Attempt, LookUp, ProbeReport, probe_from_outside};
 pub use reach::{Reachability, ReservationStatus, Standing, TestedAddress};
 pub use start::{Listening, Node};

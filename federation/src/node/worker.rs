@@ -1,4 +1,4 @@
-//! The origin's side of `/posthouse/deliver/1`: works one lane, over as many streams and sessions as it takes.
+//! The origin's side of `/posthouse/deliver/1`: carries one lane over one stream, for as long as it has a turn.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,46 +11,52 @@ use posthouse_spec::cbor::Octets;
 use posthouse_spec::limits::MAX_ENVELOPE_ITEMS;
 use posthouse_spec::peer::{DeliverFrame, ReceiptFrame};
 use posthouse_spec::{Incarnation, LaneSeq, Millis};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Board, Turn};
 use super::connector::Connector;
 use super::own::Own;
-use super::peers::{Peer, Session, Watch, until};
+use super::peers::{Peer, RestoredLane, Session, Watch, until};
 use super::wire::WRITE_TIMEOUT;
 use crate::behaviour::Protocol;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::host::{HostError, LaneId, LaneState, Outbox};
-use crate::link::{Lane, LinkFault, Progress, Sender};
-use crate::retry::{Backoff, MAX_DELAY_MS};
+use crate::link::{Lane, LinkFault, Progress, Restored, Sender};
+use crate::schedule::Ended;
 
 /// The largest receipt, bytes: a full list of refusals with their explanations.
 const MAX_RECEIPT: usize = MAX_ENVELOPE_ITEMS * (posthouse_spec::limits::MAX_DETAIL + 32) + 1024;
 /// A lane without work keeps its stream for so long.
 const IDLE: Duration = Duration::from_secs(5 * 60);
+/// How long a stream that is to end waits for the acknowledgement of what is on its way.
+const DRAIN: Duration = Duration::from_secs(1);
 
-/// What every worker needs.
+/// What every stream needs.
 #[derive(Clone)]
 pub(crate) struct LaneWorker {
     pub(crate) own: Arc<Own>,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) connector: Connector,
+    pub(crate) board: Arc<Board>,
     pub(crate) cancel: CancellationToken,
 }
 
 /// Why one stream of a lane ended.
 enum End {
-    /// Nothing more to do.
+    /// Nothing more to do, or the node ends.
     Idle,
-    /// The node ends.
-    Cancelled,
-    /// The relay has a newer session, or none: go on there at once.
+    /// The turn is over, and more waits.
+    Left,
+    /// The relay has a newer session, or none.
     SessionChanged,
-    /// The lane has begun another life: go on with that at once.
+    /// The lane has begun another life.
     NewLife,
+    /// The lane must begin another life.
+    Restored(Restored, LinkFault),
     /// The destination asked for a pause, milliseconds.
     Later(u64),
-    /// Something went wrong; try again after a growing pause.
+    /// Something went wrong.
     Failed(String),
 }
 
@@ -62,7 +68,10 @@ impl From<HostError> for End {
 
 impl From<LinkFault> for End {
     fn from(fault: LinkFault) -> Self {
-        Self::Failed(fault.to_string())
+        match fault.restored() {
+            Some(whose) => Self::Restored(whose, fault),
+            None => Self::Failed(fault.to_string()),
+        }
     }
 }
 
@@ -72,103 +81,78 @@ impl From<FrameError> for End {
     }
 }
 
-/// What one lane's worker keeps over all streams.
+impl LaneWorker {
+    /// Carries a lane until nothing is left to do for a while, its turn is over, or something is in the way.
+    pub(crate) async fn run(&self, lane: &LaneId, turn: &Turn) -> Ended {
+        let peer = self.connector.peers.peer(&lane.peer);
+        self.board.look(lane);
+        let state = match self.outbox.lane(lane).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(%lane, %error, "the outbox failed; the lane waits");
+                return Ended::Failed { progress: false };
+            }
+        };
+        peer.set_backlog(&lane.peer, lane.class, state.backlog());
+        let suspected = self.board.take_suspicion(lane);
+        if state.backlog() == 0 && !suspected {
+            return Ended::Done;
+        }
+        let watch = peer.watch();
+        let Some(session) = peer.session() else { return Ended::NoSession { progress: false } };
+        let mut work = Work { worker: self, lane, turn, peer, watch, progress: false };
+        let end = work.carry(&session, state).await;
+        work.ended(end, state.incarnation).await
+    }
+}
+
+/// One lane at work.
 struct Work<'a> {
     worker: &'a LaneWorker,
     lane: &'a LaneId,
-    nudge: &'a Notify,
+    turn: &'a Turn,
     peer: Arc<Peer>,
     watch: Watch,
-    backoff: Backoff,
-}
-
-impl LaneWorker {
-    /// Works a lane until nothing is left to do for a while.
-    pub(crate) async fn run(&self, lane: &LaneId, nudge: &Notify) {
-        let peer = self.connector.peers.peer(&lane.peer);
-        let watch = peer.watch();
-        let mut work = Work { worker: self, lane, nudge, peer, watch, backoff: Backoff::default() };
-        while work.round().await {}
-    }
+    /// Whether anything was acknowledged.
+    progress: bool,
 }
 
 impl Work<'_> {
-    /// One stream, and the pause after it. False when the worker is to end.
-    async fn round(&mut self) -> bool {
-        let state = match self.worker.outbox.lane(self.lane).await {
-            Ok(state) => state,
-            Err(error) => {
-                tracing::error!(lane = %self.lane, %error, "the outbox failed; the lane waits");
-                let again = self.failed();
-                return self.pause(again, None).await;
-            }
-        };
-        self.peer.set_backlog(&self.lane.peer, self.lane.class, state.backlog());
-        if state.backlog() == 0 {
-            return false;
-        }
-        let Some(session) = self.session().await else { return false };
-        let again = match self.carry(&session, state).await {
-            End::Idle | End::Cancelled => return false,
-            End::SessionChanged | End::NewLife => return true,
-            End::Later(ms) => self.worker.own.now().after(ms.min(MAX_DELAY_MS)),
+    async fn ended(&self, end: End, incarnation: Incarnation) -> Ended {
+        match end {
+            End::Idle => Ended::Done,
+            End::Left => Ended::Yielded,
+            End::SessionChanged if self.peer.session().is_some() => Ended::Yielded,
+            End::SessionChanged => Ended::NoSession { progress: self.progress },
+            End::NewLife => Ended::NewLife,
+            End::Restored(whose, fault) => self.begin_new_life(whose, &fault, incarnation).await,
+            End::Later(ms) => Ended::Later(ms),
             End::Failed(why) => {
                 tracing::warn!(lane = %self.lane, why, "the lane is interrupted");
-                self.failed()
-            }
-        };
-        self.pause(again, Some(&session)).await
-    }
-
-    fn failed(&mut self) -> Millis {
-        self.backoff.handle_failure(self.worker.own.now(), rand::random())
-    }
-
-    /// A session: the current one, or a new one as soon as the backoff allows.
-    async fn session(&mut self) -> Option<Arc<Session>> {
-        loop {
-            if let Some(session) = self.peer.session() {
-                return Some(session);
-            }
-            if !self.pause(self.peer.not_before(), None).await {
-                return None;
-            }
-            let session = self.worker.connector.session(&self.lane.peer);
-            match self.worker.cancel.run_until_cancelled(session).await? {
-                Ok(session) => return Some(session),
-                Err(error) => {
-                    tracing::info!(lane = %self.lane, %error, "the lane waits");
-                    // Not every failure is one of the peer's: a denied relay is never dialled, so its lane waits by itself.
-                    let again = match self.peer.not_before() {
-                        at if at > self.worker.own.now() => at,
-                        _ => self.failed(),
-                    };
-                    if !self.pause(again, None).await {
-                        return None;
-                    }
-                }
+                Ended::Failed { progress: self.progress }
             }
         }
     }
 
-    /// Waits for a time, or until the relay has another session than `than`. False when the node ends.
-    async fn pause(&mut self, again: Millis, than: Option<&Session>) -> bool {
-        let other = |current: &Option<Arc<Session>>| {
-            let newer =
-                |current: &Arc<Session>| than.is_none_or(|than| current.connection != than.connection);
-            current.as_ref().is_some_and(newer)
-        };
-        loop {
-            let wait = Duration::from_millis(again.0.saturating_sub(self.worker.own.now().0));
-            tokio::select! {
-                biased;
-                () = self.worker.cancel.cancelled() => return false,
-                _ = until(&mut self.watch, other) => return true,
-                () = tokio::time::sleep(wait) => return true,
-                // Nothing can be sent now; but how much waits is to be seen.
-                () = self.nudge.notified() => if let Ok(state) = self.worker.outbox.lane(self.lane).await {
-                    self.peer.set_backlog(&self.lane.peer, self.lane.class, state.backlog());
-                }
+    /// One of the two relays was restored from a copy: the lane goes on in another life, and both operators can know.
+    async fn begin_new_life(&self, whose: Restored, fault: &LinkFault, incarnation: Incarnation) -> Ended {
+        let (peer, class) = (&self.lane.peer, self.lane.class);
+        match whose {
+            Restored::Here => tracing::warn!(%peer, %class, %fault,
+                "this relay was restored from a copy: the lane begins anew, and what waits is sent even where the other relay \
+                 has it already; its devices drop what they know"),
+            Restored::There => tracing::warn!(%peer, %class, %fault,
+                "the other relay was restored from a copy, or has forgotten the lane: the lane begins anew with what waits. \
+                 What that relay had acknowledged and lost is gone, and who had sent it is not known here any more"),
+        }
+        metrics::counter!("posthouse_lane_restores_total", "restored" => whose.name()).increment(1);
+        let found = self.worker.own.now();
+        self.peer.note_restored(RestoredLane { class, whose, found });
+        match self.worker.outbox.begin_new_life(self.lane, incarnation).await {
+            Ok(()) => Ended::NewLife,
+            Err(error) => {
+                tracing::error!(lane = %self.lane, %error, "the lane could not begin anew; it waits");
+                Ended::Failed { progress: self.progress }
             }
         }
     }
@@ -177,7 +161,7 @@ impl Work<'_> {
         let network = &self.worker.connector.network;
         let opening = network.open(session.peer, session.connection, Protocol::Deliver);
         let stream = tokio::select! {
-            () = self.worker.cancel.cancelled() => return End::Cancelled,
+            () = self.worker.cancel.cancelled() => return End::Idle,
             _ = until(&mut self.watch, |current| is_other(current.as_ref(), session)) => {
                 return End::SessionChanged;
             }
@@ -198,6 +182,8 @@ impl Work<'_> {
             writer: FrameWriter::new(writing),
             incarnation: state.incarnation,
             told: state.oldest,
+            idle: false,
+            leave_by: None,
             work: self,
         };
         match run.drive(reading, session).await {
@@ -219,6 +205,10 @@ struct Run<'a, 'w> {
     incarnation: Incarnation,
     /// What the outbox was told last.
     told: LaneSeq,
+    /// Whether the lane has caught up and given its place back.
+    idle: bool,
+    /// Until when the stream ends, once its turn is over.
+    leave_by: Option<Instant>,
 }
 
 impl Run<'_, '_> {
@@ -228,21 +218,20 @@ impl Run<'_, '_> {
         let open = DeliverFrame::Open(self.sender.open());
         in_time(self.writer.send(&open)).await?;
         loop {
-            self.send_what_fits(&own).await?;
-            let silence = self.sender.poll_timeout();
-            let wait = silence.map_or(IDLE, |at| Duration::from_millis(at.0.saturating_sub(own.now().0)));
+            self.go_on(&own).await?;
+            let wait = self.wait(own.now());
             tokio::select! {
                 () = self.work.worker.cancel.cancelled() => {
                     self.close().await;
-                    return Err(End::Cancelled);
+                    return Err(End::Idle);
                 }
                 _ = until(&mut self.work.watch, |current| is_other(current.as_ref(), session)) => {
                     return Err(End::SessionChanged);
                 }
                 frame = reader.value::<ReceiptFrame>() => self.handle(frame?, own.now()).await?,
-                () = self.work.nudge.notified() => self.sender.handle_wake(),
+                () = self.work.turn.nudge.notified() => self.nudged(),
                 () = tokio::time::sleep(wait) => {
-                    if self.sender.is_idle() {
+                    if self.idle {
                         self.close().await;
                         return Err(End::Idle);
                     }
@@ -252,6 +241,44 @@ impl Run<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Sends what can be sent, or comes to the end of the turn.
+    async fn go_on(&mut self, own: &Own) -> Result<(), End> {
+        if let Some(leave_by) = self.leave_by {
+            if self.sender.in_flight() > 0 && Instant::now() < leave_by {
+                return Ok(());
+            }
+            self.close().await;
+            return Err(if self.sender.is_idle() { End::Idle } else { End::Left });
+        }
+        while !self.idle {
+            self.send_what_fits(own).await?;
+            if !self.sender.is_idle() {
+                break;
+            }
+            let lane = self.work.lane;
+            self.idle = self.work.worker.board.caught_up(lane);
+            if !self.idle && self.work.worker.board.look(lane) {
+                self.sender.handle_wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn nudged(&mut self) {
+        if self.work.turn.is_over() {
+            self.leave_by.get_or_insert_with(|| Instant::now() + DRAIN);
+        } else if self.work.worker.board.look(self.work.lane) {
+            self.idle = false;
+            self.sender.handle_wake();
+        }
+    }
+
+    fn wait(&self, now: Millis) -> Duration {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let silence = self.sender.poll_timeout().map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
+        self.leave_by.map(left).into_iter().chain(silence).min().unwrap_or(IDLE)
     }
 
     async fn send_what_fits(&mut self, own: &Own) -> Result<(), End> {
@@ -292,7 +319,7 @@ impl Run<'_, '_> {
                     let outbox = &self.work.worker.outbox;
                     outbox.acknowledged(self.work.lane, self.incarnation, next, refused).await?;
                     self.told = next;
-                    self.work.backoff.handle_contact();
+                    self.work.progress = true;
                 }
                 let lane = self.work.lane;
                 self.work.peer.set_backlog(&lane.peer, lane.class, self.sender.in_flight());

@@ -224,11 +224,15 @@ impl Schedule {
         Wake::Noted
     }
 
-    /// The lane is about to be looked at: what it was woken for until now will be found.
-    pub fn handle_look(&mut self, lane: &LaneId) {
-        if let Some(lane) = self.lane_mut(lane) {
+    /// The lane is about to be looked at: what it was woken for until now will be found. `false`: it has no place, and
+    /// must wait for one.
+    pub fn handle_look(&mut self, lane: &LaneId) -> bool {
+        let Some(lane) = self.lane_mut(lane) else { return false };
+        let active = matches!(lane.phase, Phase::Active { .. });
+        if active {
             lane.woken = false;
         }
+        active
     }
 
     /// The lane found nothing more to send, and all that was sent is acknowledged. `false`: it was woken since it looked,

@@ -23,10 +23,27 @@ use posthouse_spec::peer::{
 use posthouse_spec::{Domain, Incarnation, LaneSeq, ManifestSeq, Signed};
 use tokio::sync::watch;
 
+#[derive(Clone)]
 struct Lane {
     incarnation: Incarnation,
     items: VecDeque<OutboundItem>,
     next: LaneSeq,
+    handed: LaneSeq,
+}
+
+impl Lane {
+    fn state(&self) -> LaneState {
+        let oldest = self.items.front().map_or(self.next, |item| item.seq);
+        LaneState { incarnation: self.incarnation, oldest, next: self.next, handed: self.handed }
+    }
+}
+
+/// A copy of what moves when items travel, as a backup has it.
+#[derive(Clone)]
+pub struct Backup {
+    lanes: BTreeMap<LaneId, Lane>,
+    cursors: BTreeMap<(Domain, LaneClass, Incarnation), LaneSeq>,
+    received: Vec<(Domain, Bytes)>,
 }
 
 #[derive(Default)]
@@ -40,6 +57,7 @@ struct State {
     received: Vec<(Domain, Bytes)>,
     refused: Vec<RefusedItem>,
     envelopes: u64,
+    lives: u8,
     failing: u32,
 }
 
@@ -101,6 +119,26 @@ impl Memory {
         self.state.lock().unwrap().pins.get(&domain.parse().unwrap()).cloned()
     }
 
+    /// A copy.
+    pub fn back_up(&self) -> Backup {
+        let state = self.state.lock().unwrap();
+        let (lanes, cursors) = (state.lanes.clone(), state.cursors.clone());
+        Backup { lanes, cursors, received: state.received.clone() }
+    }
+
+    /// Puts a copy back, as after the loss of a disk, and starts from it.
+    pub fn restore(&self, backup: Backup) {
+        self.change(|state| {
+            (state.lanes, state.cursors, state.received) = (backup.lanes, backup.cursors, backup.received);
+            state.lanes.values_mut().for_each(|lane| lane.handed = lane.next);
+        });
+    }
+
+    /// In which life a lane is.
+    pub fn life(&self, lane: &LaneId) -> Incarnation {
+        self.state.lock().unwrap().lane(lane).incarnation
+    }
+
     /// Waits until the store is as wanted.
     pub async fn until(&self, wanted: impl Fn(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
@@ -117,6 +155,7 @@ impl State {
             incarnation: Incarnation::new([number; 16]),
             items: VecDeque::new(),
             next: LaneSeq(1),
+            handed: LaneSeq(1),
         })
     }
 }
@@ -135,8 +174,7 @@ impl Outbox for Memory {
     async fn lane(&self, lane: &LaneId) -> Result<LaneState, HostError> {
         let mut state = self.state.lock().unwrap();
         let lane = state.lane(lane);
-        let oldest = lane.items.front().map_or(lane.next, |item| item.seq);
-        Ok(LaneState { incarnation: lane.incarnation, oldest, next: lane.next })
+        Ok(lane.state())
     }
 
     async fn items(
@@ -160,6 +198,10 @@ impl Outbox for Memory {
             }
             found.push(item.clone());
         }
+        if let Some(last) = found.last() {
+            let lane = state.lane(lane);
+            lane.handed = lane.handed.max(last.seq.next());
+        }
         Ok(found)
     }
 
@@ -176,6 +218,29 @@ impl Outbox for Memory {
                 lane.items.retain(|item| item.seq >= next);
             }
             state.refused.extend(refused);
+        });
+        Ok(())
+    }
+
+    async fn lanes_to(&self, peer: &Domain) -> Result<Vec<(LaneClass, LaneState)>, HostError> {
+        let state = self.state.lock().unwrap();
+        let ours = state.lanes.iter().filter(|(id, _)| id.peer == *peer);
+        Ok(ours.map(|(id, lane)| (id.class, lane.state())).collect())
+    }
+
+    async fn begin_new_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), HostError> {
+        self.change(|state| {
+            state.lives += 1;
+            let fresh = Incarnation::new([state.lives, 99].repeat(8).try_into().unwrap());
+            let lane = state.lane(lane);
+            if lane.incarnation != incarnation {
+                return;
+            }
+            for (item, seq) in lane.items.iter_mut().zip(1..) {
+                item.seq = LaneSeq(seq);
+            }
+            let next = LaneSeq(lane.items.len() as u64 + 1);
+            (lane.incarnation, lane.next, lane.handed) = (fresh, next, LaneSeq(1));
         });
         Ok(())
     }

@@ -8,6 +8,7 @@ use posthouse_spec::room::RoomContext;
 use posthouse_spec::{AccountId, Domain, Epoch, Incarnation, LaneSeq, MailboxSeq, Number, RoomId};
 
 use super::types::{Incoming, LaneId};
+use crate::lane::Ledger;
 use crate::mailbox::{DeviceState, MailboxKey, NumberWindow};
 use crate::quota::Backlog;
 use crate::rooms::Roster;
@@ -54,9 +55,28 @@ impl DeviceEntry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneEntry {
     pub(crate) id: i64,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) next: LaneSeq,
-    pub(crate) acked: LaneSeq,
+    /// What the numbers of its rows are ahead of its positions.
+    pub(crate) base: u64,
+    pub(crate) ledger: Ledger,
+    /// The bytes that wait.
+    pub(crate) bytes: u64,
+}
+
+impl LaneEntry {
+    /// The number of the row at a position.
+    pub(crate) fn row(&self, seq: LaneSeq) -> LaneSeq {
+        LaneSeq(self.base + seq.0)
+    }
+
+    /// What waits.
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog { items: self.ledger.waiting(), bytes: self.bytes }
+    }
+
+    /// Every position goes down by so much, and the rows stay where they are.
+    pub(crate) fn shift(&mut self, shift: u64) {
+        self.base += shift;
+    }
 }
 
 /// A room at its current epoch.

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::columns::Columns;
 use super::error::StoreError;
+use super::handed::Handed;
 use super::open;
 use super::tx::Tx;
 use super::types::Wakes;
 use super::writer::{Command, MAX_WAITING_JOBS, Writer, job};
-use crate::quota::Quota;
+use crate::quota::Quotas;
 
 /// The relay's store. Clones share it.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ struct Inner {
     lock: File,
     writer: Mutex<Option<JoinHandle<()>>>,
     lost: CancellationToken,
+    handed: Handed,
 }
 
 impl Store {
@@ -42,10 +44,10 @@ impl Store {
     /// # Errors
     /// The folder is in use, newer, of another domain, or cannot be read or written.
     pub async fn open(folder: &Path, domain: &Domain, node: &str, wakes: Wakes) -> Result<Self, StoreError> {
-        Self::open_with(folder, domain, node, wakes, Quota::default()).await
+        Self::open_with(folder, domain, node, wakes, Quotas::default()).await
     }
 
-    /// As [`Store::open`], with another quota for what waits for one device in one room.
+    /// As [`Store::open`], with other quotas.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -54,14 +56,15 @@ impl Store {
         domain: &Domain,
         node: &str,
         wakes: Wakes,
-        quota: Quota,
+        quotas: Quotas,
     ) -> Result<Self, StoreError> {
         let opened = open::open(folder, domain, node).await?;
         let (commands, queue) = mpsc::channel(MAX_WAITING_JOBS);
         let tx = Tx {
             conn: opened.writer,
             own: domain.clone(),
-            quota,
+            quota: quotas.mailbox,
+            outbox_quota: quotas.outbox,
             marks: opened.marks,
             caches: Default::default(),
             pending: Default::default(),
@@ -78,6 +81,7 @@ impl Store {
             lock: opened.lock,
             writer,
             lost,
+            handed: Handed::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -125,6 +129,10 @@ impl Store {
     #[must_use]
     pub fn domain(&self) -> &Domain {
         &self.inner.own
+    }
+
+    pub(crate) fn handed(&self) -> &Handed {
+        &self.inner.handed
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

@@ -11,6 +11,7 @@ use posthouse_spec::{
     AccountId, Cbor, DeviceId, Domain, Epoch, Incarnation, LaneSeq, Millis, Number, RoomId,
 };
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteRow;
 
 use super::cache::LaneEntry;
 use super::columns::{Columns, sql};
@@ -20,6 +21,7 @@ use super::items::{ITEM_COLUMNS, ItemKind, NewItem, Submitter, lane_item};
 use super::rows::limit;
 use super::tx::Tx;
 use super::types::{LaneId, LaneItem, LaneStatus};
+use crate::lane::{Acknowledged, Ledger};
 use crate::mailbox::MailboxKey;
 
 impl Store {
@@ -60,8 +62,7 @@ impl Store {
     /// The store failed.
     pub async fn lane(&self, lane: &LaneId) -> Result<LaneStatus, StoreError> {
         let known = sqlx::query(
-            "SELECT incarnation, next, (SELECT min(seq) FROM outbox WHERE outbox.lane = lanes.id) \
-             FROM lanes WHERE peer = ? AND class = ?",
+            "SELECT class, incarnation, next, acked, handed FROM lanes WHERE peer = ? AND class = ?",
         )
         .bind(lane.peer.as_str())
         .bind(sql(lane.class.code()))
@@ -69,15 +70,57 @@ impl Store {
         .await
         .map_err(StoreError::sql("find a lane"))?;
         if let Some(row) = known {
-            let next = LaneSeq(row.number(1)?);
-            let oldest = row.row_id_or_null(2)?.map_or(next, |seq| LaneSeq(seq.unsigned_abs()));
-            return Ok(LaneStatus { incarnation: row.fixed(0, Incarnation::from_slice)?, oldest, next });
+            return Ok(self.status(&lane.peer, &row)?.1);
         }
+        let lane = lane.clone();
+        let ledger = self.write(move |tx| Box::pin(async move { Ok(tx.lane(&lane).await?.ledger) })).await?;
+        Ok(LaneStatus {
+            incarnation: ledger.incarnation,
+            oldest: ledger.acked,
+            next: ledger.next,
+            handed: ledger.handed,
+        })
+    }
+
+    /// Where the lanes to a relay stand, those that were ever used.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn lanes_to(&self, peer: &Domain) -> Result<Vec<(LaneClass, LaneStatus)>, StoreError> {
+        let rows = sqlx::query("SELECT class, incarnation, next, acked, handed FROM lanes WHERE peer = ?")
+            .bind(peer.as_str())
+            .fetch_all(self.readers())
+            .await
+            .map_err(StoreError::sql("list the lanes to a relay"))?;
+        rows.iter().map(|row| self.status(peer, row)).collect()
+    }
+
+    fn status(&self, peer: &Domain, row: &SqliteRow) -> Result<(LaneClass, LaneStatus), StoreError> {
+        let class = class(row.number(0)?)?;
+        let incarnation = row.fixed(1, Incarnation::from_slice)?;
+        let (next, oldest) = (LaneSeq(row.number(2)?), LaneSeq(row.number(3)?));
+        let lane = LaneId { peer: peer.clone(), class };
+        let handed = self.handed().of(&lane, incarnation, LaneSeq(row.number(4)?)).unwrap_or(next);
+        Ok((class, LaneStatus { incarnation, oldest, next, handed }))
+    }
+
+    /// A lane that cannot go on in that life begins another one with everything that waits. Nothing happens if that life
+    /// has ended already.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn begin_lane_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), StoreError> {
         let lane = lane.clone();
         self.write(move |tx| {
             Box::pin(async move {
                 let entry = tx.lane(&lane).await?;
-                Ok(LaneStatus { incarnation: entry.incarnation, oldest: entry.next, next: entry.next })
+                if entry.ledger.incarnation == incarnation {
+                    let shift = entry.ledger.begin_life(Incarnation::new(rand::random()));
+                    entry.shift(shift);
+                    tx.pending.lanes.insert(lane.clone());
+                    tx.woken.lanes.insert(lane);
+                }
+                Ok(())
             })
         })
         .await
@@ -98,16 +141,16 @@ impl Store {
     ) -> Result<Vec<LaneItem>, StoreError> {
         let doing = "read the outbox";
         let text = format!(
-            "SELECT o.seq, {ITEM_COLUMNS} FROM outbox o JOIN items i ON i.id = o.item \
-             WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ? AND incarnation = ?) AND o.seq >= ? \
+            "SELECT o.seq - l.base, {ITEM_COLUMNS} FROM lanes l JOIN outbox o ON o.lane = l.id AND o.seq >= l.base + ? \
+             JOIN items i ON i.id = o.item WHERE l.peer = ? AND l.class = ? AND l.incarnation = ? \
              ORDER BY o.seq LIMIT {}",
             limit(max_items)
         );
         let mut rows = sqlx::query(AssertSqlSafe(text))
+            .bind(sql(from.0))
             .bind(lane.peer.as_str())
             .bind(sql(lane.class.code()))
             .bind(incarnation.as_bytes().as_slice())
-            .bind(sql(from.0))
             .fetch(self.readers());
         let (mut items, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(StoreError::sql(doing))? {
@@ -120,6 +163,9 @@ impl Store {
             if items.len() >= max_items {
                 break;
             }
+        }
+        if let Some(last) = items.last() {
+            self.handed().note(lane, incarnation, last.seq.next());
         }
         Ok(items)
     }
@@ -155,7 +201,8 @@ impl Tx {
             let fresh = Incarnation::new(rand::random());
             let row = sqlx::query(
                 "INSERT INTO lanes (peer, class, incarnation, next, acked) VALUES (?,?,?,1,1) \
-                 ON CONFLICT (peer, class) DO UPDATE SET next = next RETURNING id, incarnation, next, acked",
+                 ON CONFLICT (peer, class) DO UPDATE SET next = next \
+                 RETURNING id, incarnation, next, acked, handed, base, bytes",
             )
             .bind(lane.peer.as_str())
             .bind(sql(lane.class.code()))
@@ -163,12 +210,13 @@ impl Tx {
             .fetch_one(&mut self.conn)
             .await
             .map_err(StoreError::sql("find a lane"))?;
-            let entry = LaneEntry {
-                id: row.row_id(0)?,
+            let ledger = Ledger {
                 incarnation: row.fixed(1, Incarnation::from_slice)?,
                 next: LaneSeq(row.number(2)?),
                 acked: LaneSeq(row.number(3)?),
+                handed: LaneSeq(row.number(4)?),
             };
+            let entry = LaneEntry { id: row.row_id(0)?, base: row.number(5)?, ledger, bytes: row.number(6)? };
             self.caches.lanes.insert(lane.clone(), entry);
         }
         self.caches.lanes.get_mut(lane).ok_or_else(|| StoreError::damaged("a lane vanished"))
@@ -182,10 +230,12 @@ impl Tx {
         item: i64,
     ) -> Result<(), StoreError> {
         let lane = LaneId { peer: peer.clone(), class };
+        let bytes = self.pending.size_of(item);
         let entry = self.lane(&lane).await?;
-        let (id, seq) = (entry.id, entry.next);
-        entry.next = seq.next();
-        self.pending.outbox.push((id, seq, item));
+        let seq = entry.ledger.number();
+        let (id, row) = (entry.id, entry.row(seq));
+        entry.bytes += bytes;
+        self.pending.outbox.push((id, row, item, bytes));
         self.pending.lanes.insert(lane.clone());
         self.woken.lanes.insert(lane);
         Ok(())
@@ -200,19 +250,39 @@ impl Tx {
         refused: &[RefusedItem],
     ) -> Result<(), StoreError> {
         let entry = self.lane(lane).await?;
-        if entry.incarnation != incarnation || next > entry.next {
-            tracing::warn!(peer = %lane.peer, class = %lane.class, %next, "an acknowledgement for another life of the lane is ignored");
-            return Ok(());
+        let (id, before) = (entry.id, *entry);
+        let (from, to) = match entry.ledger.acknowledge(incarnation, next) {
+            Acknowledged::Advanced { from, to } => (from, to),
+            Acknowledged::Repeat => return Ok(()),
+            Acknowledged::Stray => {
+                tracing::warn!(peer = %lane.peer, class = %lane.class, %next, "an acknowledgement for another life of the lane is ignored");
+                return Ok(());
+            }
+        };
+        for item in refused.iter().filter(|item| from <= item.seq && item.seq < to) {
+            self.refused(now, lane, (id, before.row(item.seq)), item).await?;
         }
-        let (id, acked) = (entry.id, entry.acked);
-        if next <= acked {
-            return Ok(());
+        self.pending.lane_acks.insert(lane.clone(), before.row(to));
+        self.pending.lanes.insert(lane.clone());
+        Ok(())
+    }
+
+    /// Deletes the rows of a lane before one of them.
+    pub(crate) async fn empty_lane(&mut self, lane: &LaneId, before: LaneSeq) -> Result<(), StoreError> {
+        let id = self.lane(lane).await?.id;
+        let rows = sqlx::query("DELETE FROM outbox WHERE lane = ? AND seq < ? RETURNING item, bytes")
+            .bind(id)
+            .bind(sql(before.0))
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("empty the outbox"))?;
+        let mut bytes = 0;
+        for row in rows {
+            self.pending.loose.push(row.row_id(0)?);
+            bytes += row.number(1)?;
         }
-        entry.acked = next;
-        for item in refused.iter().filter(|item| acked <= item.seq && item.seq < next) {
-            self.refused(now, lane, id, item).await?;
-        }
-        self.pending.lane_acks.insert(id, next);
+        let entry = self.lane(lane).await?;
+        entry.bytes = entry.bytes.saturating_sub(bytes);
         self.pending.lanes.insert(lane.clone());
         Ok(())
     }
@@ -221,7 +291,7 @@ impl Tx {
         &mut self,
         now: Millis,
         lane: &LaneId,
-        id: i64,
+        (id, at): (i64, LaneSeq),
         item: &RefusedItem,
     ) -> Result<(), StoreError> {
         let row = sqlx::query(
@@ -229,7 +299,7 @@ impl Tx {
              WHERE o.lane = ? AND o.seq = ?",
         )
         .bind(id)
-        .bind(sql(item.seq.0))
+        .bind(sql(at.0))
         .fetch_optional(&mut self.conn)
         .await
         .map_err(StoreError::sql("find a refused item"))?;
@@ -286,6 +356,17 @@ impl Tx {
         body: Bytes,
     ) -> NewItem {
         let (hub, origin) = (self.own.clone(), self.own.clone());
-        NewItem { kind, room, hub, epoch, origin, received: now, submitter: None, relays: None, mark: None, body }
+        NewItem {
+            kind,
+            room,
+            hub,
+            epoch,
+            origin,
+            received: now,
+            submitter: None,
+            relays: None,
+            mark: None,
+            body,
+        }
     }
 }

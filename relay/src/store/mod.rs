@@ -21,6 +21,7 @@ mod commits;
 mod cursors;
 mod devices;
 mod error;
+mod handed;
 mod handle;
 mod inbound;
 mod inspect;

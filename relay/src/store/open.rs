@@ -30,6 +30,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "refusals", include_str!("../../migrations/0002_refusals.sql")),
     (3, "key package expiry", include_str!("../../migrations/0003_key_package_expiry.sql")),
+    (4, "lanes", include_str!("../../migrations/0004_lanes.sql")),
     (5, "manifests", include_str!("../../migrations/0005_manifests.sql")),
     (7, "peer rules", include_str!("../../migrations/0007_peer_rules.sql")),
     (8, "mailbags", include_str!("../../migrations/0008_mailbags.sql")),
@@ -181,7 +182,7 @@ async fn take_over(
     )
     .bind(domain.as_str())
     .bind(node)
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await
     .map_err(StoreError::sql("take the store over"))?;
     let found = row.domain(0)?;
@@ -189,5 +190,11 @@ async fn take_over(
         let (folder, wanted) = (folder.to_owned(), domain.clone());
         return Err(StoreError::OtherDomain { folder, found: found.to_string(), wanted });
     }
-    row.row_id(1)
+    let fence = row.row_id(1)?;
+    // What was sent before this start is not remembered: at most everything that had a number then.
+    sqlx::query("UPDATE lanes SET handed = next WHERE handed <> next")
+        .execute(conn)
+        .await
+        .map_err(StoreError::sql("take the lanes over"))?;
+    Ok(fence)
 }

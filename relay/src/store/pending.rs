@@ -14,8 +14,8 @@ pub(crate) struct Pending {
     pub(crate) items: Vec<(i64, NewItem)>,
     /// Device row, position, item.
     pub(crate) mailbox: Vec<(i64, MailboxSeq, i64)>,
-    /// Lane row, position, item.
-    pub(crate) outbox: Vec<(i64, LaneSeq, i64)>,
+    /// Lane row, row number, item, bytes.
+    pub(crate) outbox: Vec<(i64, LaneSeq, i64, u64)>,
     /// Device row, number, body hash.
     pub(crate) submits: Vec<(i64, Number, [u8; 32])>,
     /// Devices whose state has changed.
@@ -26,8 +26,8 @@ pub(crate) struct Pending {
     pub(crate) cursors: HashMap<Incoming, Millis>,
     /// Device rows whose mailboxes may go up to a position.
     pub(crate) mailbox_acks: HashMap<i64, MailboxSeq>,
-    /// Lane rows whose outbox rows may go below a position.
-    pub(crate) lane_acks: HashMap<i64, LaneSeq>,
+    /// Lanes whose outbox rows may go below a row number.
+    pub(crate) lane_acks: HashMap<LaneId, LaneSeq>,
     /// Items that have lost a row, and go if it was their last.
     pub(crate) loose: Vec<i64>,
 }
@@ -37,4 +37,12 @@ pub(crate) struct Pending {
 pub(crate) struct Woken {
     pub(crate) mailboxes: HashSet<MailboxKey>,
     pub(crate) lanes: HashSet<LaneId>,
+}
+
+impl Pending {
+    /// The size of an item that waits to be written.
+    pub(crate) fn size_of(&self, item: i64) -> u64 {
+        let found = self.items.iter().rev().find(|(id, _)| *id == item);
+        found.map_or(0, |(_, new)| new.body.len() as u64)
+    }
 }

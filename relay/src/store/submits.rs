@@ -1,17 +1,17 @@
 //! Submits: a device's message becomes one item, a row in each other local mailbox, and a row on each lane.
 
-use posthouse_spec::Millis;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::delivery::Failure;
 use posthouse_spec::client::socket::Submit;
 use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::{Domain, Millis};
 
 use super::cache::RoomEntry;
 use super::error::StoreError;
 use super::handle::Store;
 use super::items::{ItemKind, NewItem, Submitter};
 use super::tx::Tx;
-use super::types::SubmitOutcome;
+use super::types::{LaneId, SubmitOutcome};
 use crate::mailbox::{MailboxKey, NumberCheck, body_hash};
 use crate::rooms::FanOut;
 
@@ -92,8 +92,7 @@ impl Tx {
             body: submit.body.into_bytes(),
         };
         if !self.fan_out(now, plan, item, submitter).await? {
-            let why =
-                "the mailboxes of all who would get this are full: send it again when they have caught up";
+            let why = "nobody who would get this has room for it: send it again when they have caught up";
             return refused(Refusal::Quota, why);
         }
         if let Some(device) = self.device(&who).await? {
@@ -122,15 +121,20 @@ impl Tx {
             }
         }
         let full = local.len() - open.len();
-        if open.is_empty() && plan.relays.is_empty() {
-            return Ok(full == 0);
+        let (relays, behind) = self.admitting(plan.relays, bytes).await?;
+        if open.is_empty() && relays.is_empty() {
+            return Ok(full == 0 && behind.is_empty());
         }
         let id = self.put_item(item);
         for who in &open {
             self.deliver(who, id, room, bytes).await?;
         }
-        for relay in &plan.relays {
+        for relay in &relays {
             self.send(relay, LaneClass::Messages, id).await?;
+        }
+        for relay in behind {
+            let why = "too much waits for that relay already, which has not come for it: send it again later";
+            self.notice(now, submitter, room, relay, Failure::Quota, why).await?;
         }
         if full > 0 {
             let own = self.own.clone();
@@ -141,10 +145,28 @@ impl Tx {
     }
 }
 
+impl Tx {
+    /// Parts relays into those to which one more message may be sent, and those for which too much waits.
+    async fn admitting(
+        &mut self,
+        relays: Vec<Domain>,
+        bytes: u64,
+    ) -> Result<(Vec<Domain>, Vec<Domain>), StoreError> {
+        let quota = self.outbox_quota;
+        let (mut open, mut behind) = (Vec::with_capacity(relays.len()), Vec::new());
+        for peer in relays {
+            let lane = LaneId { peer, class: LaneClass::Messages };
+            let admits = quota.admits(self.lane(&lane).await?.backlog(), bytes);
+            if admits { &mut open } else { &mut behind }.push(lane.peer);
+        }
+        Ok((open, behind))
+    }
+}
+
 fn may_submit(
     room: &RoomEntry,
     who: &MailboxKey,
-    own: &posthouse_spec::Domain,
+    own: &Domain,
     submit: &Submit,
 ) -> Result<(), (Refusal, String)> {
     if !room.roster.has(who, own) {

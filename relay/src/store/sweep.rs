@@ -12,7 +12,7 @@ use super::items::Submitter;
 use super::tx::Tx;
 use super::types::{LaneId, Swept};
 
-/// Mailbox rows that one transaction expires: a bound on how long others wait for it.
+/// Rows that one transaction expires: a bound on how long others wait for it.
 const CHUNK: i64 = 512;
 
 /// What a sender is told of an expired message.
@@ -55,8 +55,16 @@ impl Store {
             }
         }
         for lane in self.waiting_lanes().await? {
-            swept.outbox +=
-                self.write(move |tx| Box::pin(async move { tx.expire_lane(now, &lane, old).await })).await?;
+            loop {
+                let lane = lane.clone();
+                let expired = self
+                    .write(move |tx| Box::pin(async move { tx.expire_lane(now, &lane, old).await }))
+                    .await?;
+                swept.outbox += expired;
+                if expired == 0 {
+                    break;
+                }
+            }
         }
         loop {
             let expired =
@@ -144,41 +152,35 @@ impl Tx {
     /// would wait for ever for the positions that are gone.
     async fn expire_lane(&mut self, now: Millis, lane: &LaneId, old: i64) -> Result<u64, StoreError> {
         let doing = "expire the outbox";
-        let id = self.lane(lane).await?.id;
+        let (id, base) = {
+            let entry = self.lane(lane).await?;
+            (entry.id, entry.base)
+        };
         let rows = sqlx::query(
             "SELECT o.seq, i.id, i.room, i.submitter, i.number FROM outbox o JOIN items i ON i.id = o.item \
-             WHERE o.lane = ? AND i.id < ? ORDER BY o.seq",
+             WHERE o.lane = ? AND i.id < ? ORDER BY o.seq LIMIT ?",
         )
         .bind(id)
         .bind(old)
+        .bind(CHUNK)
         .fetch_all(&mut self.conn)
         .await
         .map_err(StoreError::sql(doing))?;
         let Some(last) = rows.last() else { return Ok(0) };
-        let last = last.row_id(0)?;
+        let last = LaneSeq(last.number(0)?);
         tracing::warn!(peer = %lane.peer, class = %lane.class, items = rows.len(), "items expired that a relay never came for");
         for row in &rows {
-            self.pending.loose.push(row.row_id(1)?);
             if let Some(submitter) = submitter(row, 3)? {
                 let room = row.fixed(2, RoomId::from_slice)?;
                 self.tell_expired(now, submitter, room, lane.peer.clone()).await?;
             }
         }
-        for text in [
-            "DELETE FROM outbox WHERE lane = ?1 AND seq <= ?2",
-            "UPDATE outbox SET seq = seq - ?2 WHERE lane = ?1",
-        ] {
-            sqlx::query(text)
-                .bind(id)
-                .bind(last)
-                .execute(&mut self.conn)
-                .await
-                .map_err(StoreError::sql(doing))?;
-        }
+        self.empty_lane(lane, last.next()).await?;
         let entry = self.lane(lane).await?;
-        entry.incarnation = Incarnation::new(rand::random());
-        entry.next = LaneSeq(entry.next.0.saturating_sub(last.unsigned_abs()));
-        entry.acked = LaneSeq(1);
+        let through = LaneSeq(last.0.saturating_sub(base));
+        if let Some(shift) = entry.ledger.expire(through, Incarnation::new(rand::random())) {
+            entry.shift(shift);
+        }
         self.pending.lanes.insert(lane.clone());
         self.woken.lanes.insert(lane.clone());
         Ok(rows.len() as u64)

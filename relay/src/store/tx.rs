@@ -19,6 +19,8 @@ pub(crate) struct Tx {
     pub(crate) conn: SqliteConnection,
     pub(crate) own: Domain,
     pub(crate) quota: Quota,
+    /// Bounds the messages that wait for one other relay.
+    pub(crate) outbox_quota: Quota,
     /// Seals the marks of this relay's own messages.
     pub(crate) marks: MarkKey,
     pub(crate) caches: Caches,
@@ -39,8 +41,8 @@ const MAILBOX: Insert = Insert {
     doing: "fill mailboxes",
 };
 const OUTBOX: Insert = Insert {
-    head: "INSERT INTO outbox (lane, seq, item) VALUES",
-    row: "(?,?,?)",
+    head: "INSERT INTO outbox (lane, seq, item, bytes) VALUES",
+    row: "(?,?,?,?)",
     tail: "",
     doing: "fill the outbox",
 };
@@ -137,9 +139,9 @@ impl Tx {
     pub(crate) async fn flush(&mut self) -> Result<(), StoreError> {
         self.flush_items().await?;
         self.flush_devices().await?;
+        self.flush_acks().await?;
         self.flush_lanes().await?;
         self.flush_cursors().await?;
-        self.flush_acks().await?;
         self.flush_loose().await
     }
 
@@ -168,8 +170,8 @@ impl Tx {
             })
             .await?;
         OUTBOX
-            .run(conn, &pending.outbox, |query, (lane, seq, item)| {
-                query.bind(*lane).bind(sql(seq.0)).bind(*item)
+            .run(conn, &pending.outbox, |query, (lane, row, item, bytes)| {
+                query.bind(*lane).bind(sql(row.0)).bind(*item).bind(sql(*bytes))
             })
             .await?;
         SUBMITS
@@ -222,10 +224,14 @@ impl Tx {
         let changed: Vec<LaneId> = self.pending.lanes.drain().collect();
         for lane in changed {
             let Some(entry) = self.caches.lanes.get(&lane) else { continue };
-            sqlx::query("UPDATE lanes SET incarnation = ?, next = ?, acked = ? WHERE id = ?")
-                .bind(entry.incarnation.as_bytes().as_slice())
-                .bind(sql(entry.next.0))
-                .bind(sql(entry.acked.0))
+            let ledger = &entry.ledger;
+            sqlx::query("UPDATE lanes SET incarnation = ?, next = ?, acked = ?, handed = ?, base = ?, bytes = ? WHERE id = ?")
+                .bind(ledger.incarnation.as_bytes().as_slice())
+                .bind(sql(ledger.next.0))
+                .bind(sql(ledger.acked.0))
+                .bind(sql(ledger.handed.0))
+                .bind(sql(entry.base))
+                .bind(sql(entry.bytes))
                 .bind(entry.id)
                 .execute(&mut self.conn)
                 .await
@@ -266,16 +272,8 @@ impl Tx {
                 self.pending.loose.push(row.row_id(0)?);
             }
         }
-        for (lane, next) in std::mem::take(&mut self.pending.lane_acks) {
-            let rows = sqlx::query("DELETE FROM outbox WHERE lane = ? AND seq < ? RETURNING item")
-                .bind(lane)
-                .bind(sql(next.0))
-                .fetch_all(&mut self.conn)
-                .await
-                .map_err(StoreError::sql("empty the outbox"))?;
-            for row in rows {
-                self.pending.loose.push(row.row_id(0)?);
-            }
+        for (lane, before) in std::mem::take(&mut self.pending.lane_acks) {
+            self.empty_lane(&lane, before).await?;
         }
         Ok(())
     }

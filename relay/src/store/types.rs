@@ -154,6 +154,8 @@ pub struct LaneStatus {
     pub oldest: LaneSeq,
     /// The position that the next item will get.
     pub next: LaneSeq,
+    /// No item at this position or behind it has ever left this relay.
+    pub handed: LaneSeq,
 }
 
 /// A place on an incoming lane.

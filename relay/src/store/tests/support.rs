@@ -21,7 +21,7 @@ use super::super::rooms::{Advance, FoundOutcome, RoomState, StepOutcome};
 use super::super::types::{Incoming, LaneId, SubmitOutcome, Wakes};
 use super::super::{RegisterOutcome, Store};
 use crate::mailbox::MailboxKey;
-use crate::quota::Quota;
+use crate::quota::{Quota, Quotas};
 use crate::rooms::{Roster, RosterEntry};
 
 pub(super) const NOW: Millis = Millis(1_790_000_000_000);
@@ -92,7 +92,15 @@ impl World {
 
     pub(super) async fn with(quota: Quota) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_with(folder.path(), &own(), "test", Wakes::none(), quota).await.unwrap();
+        let store = Store::open_with(
+            folder.path(),
+            &own(),
+            "test",
+            Wakes::none(),
+            Quotas { mailbox: quota, ..Quotas::default() },
+        )
+        .await
+        .unwrap();
         let (alice, anna, bob) =
             (Person::new(1, "a.example"), Person::new(2, "a.example"), Person::new(3, "b.example"));
         assert_eq!(alice.register(&store, "alice").await, RegisterOutcome::Registered);
