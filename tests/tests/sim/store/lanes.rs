@@ -62,8 +62,9 @@ impl OutLane {
     }
 
     pub(crate) fn state(&self) -> LaneState {
-        let Ledger { incarnation, next, .. } = self.ledger;
-        LaneState { incarnation, oldest: self.rows.front().map_or(next, |row| LaneSeq(row.seq)), next }
+        let Ledger { incarnation, next, handed, .. } = self.ledger;
+        let oldest = self.rows.front().map_or(next, |row| LaneSeq(row.seq));
+        LaneState { incarnation, oldest, next, handed }
     }
 
     /// As a start finds it: what was handed out is forgotten.
