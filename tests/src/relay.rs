@@ -158,6 +158,15 @@ impl Relay {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// As [`Relay::admin`], for a command that may fail: its exit code, and what it said.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub async fn operate(&self, args: &[&str]) -> Result<std::process::Output> {
+        let mut command = self.command(args, Stdio::piped());
+        Ok(within("a command of the relay program", command.output()).await??)
+    }
+
     /// Memory that the process holds, KiB.
     ///
     /// # Errors

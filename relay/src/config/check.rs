@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use posthouse_federation::Policy;
 use posthouse_spec::{Domain, Millis};
 
 use super::problem::{Problem, Problems};
@@ -156,15 +157,28 @@ fn ports(settings: &Settings, problems: &mut Vec<Problem>) {
     }
 }
 
+fn federation(policy: &Policy) -> String {
+    let listed = policy.domains().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = if listed.is_empty() { "none yet".to_owned() } else { listed };
+    match policy {
+        Policy::Open => "with everybody but those that `peers deny` names".to_owned(),
+        Policy::Allow(_) => {
+            format!("only with the domains that are listed ({listed}), and those that `peers allow` names")
+        }
+        Policy::Deny(_) => format!("with everybody but {listed}, and those that `peers deny` names"),
+    }
+}
+
 fn summary(settings: &Settings, running: bool) -> String {
     let scheme = if settings.http.tls.is_some() { "HTTPS" } else { "plain HTTP on loopback" };
     let state =
         if running { "a relay runs on this data folder now" } else { "no relay runs on this data folder" };
     format!(
-        "the configuration is fine\n  domain        {}\n  data          {} ({state})\n  clients       {scheme} at {}\n  other relays  QUIC and TCP at {}",
+        "the configuration is fine\n  domain        {}\n  data          {} ({state})\n  clients       {scheme} at {}\n  other relays  QUIC and TCP at {}\n  federation    {}",
         settings.domain,
         settings.data.display(),
         settings.http.listen,
         settings.peers.listen,
+        federation(&settings.peers.policy),
     )
 }
