@@ -6,20 +6,26 @@
 //! [`config`], its [`keys`] and its [`manifest`]; [`cli`] is the program.
 
 pub mod accounts;
+pub mod chain;
+pub mod canaries;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod hub;
+pub mod keyring;
 pub mod keys;
 pub mod lane;
 pub mod logging;
+pub mod mailbags;
 pub mod mailbox;
 pub mod manifest;
 pub mod metrics;
 pub mod network;
 pub mod outbox;
+pub mod peers;
 pub mod quota;
 pub mod rate;
 pub mod ready;

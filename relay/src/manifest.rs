@@ -1,7 +1,10 @@
 //! The relay's own chain of manifests: a file for each, in the data folder.
 //!
-//! At each start the relay says what it would say of itself now. Where the newest manifest says the same, its bytes are
-//! used again; otherwise the next one is signed, and names the one before it.
+//! At each start, and whenever a key was replaced, the relay says what it would say of itself now. Where the newest
+//! manifest says the same, its bytes are used again; otherwise the next one is signed, and names the one before it.
+//!
+//! A new key is durable in the file of the keys before the manifest that names it is written: a crash in between is made
+//! good by the next start, which finds a manifest that does not say what the keys say.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,15 +13,14 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use posthouse_crypto::{ManifestFault, Verified, follow, key_hash, lineage, manifest_hash};
 use posthouse_spec::cbor::{List, Malformed, Text};
-use posthouse_spec::manifest::{Manifest, Node};
+use posthouse_spec::limits::MAX_CIRCUITS;
+use posthouse_spec::manifest::{MailbagOffer, Manifest, Node};
 use posthouse_spec::{Domain, ManifestSeq, Millis, Signed};
 
-use crate::keys::{Keys, MANIFESTS, write_new};
+use crate::keys::{Keys, MANIFESTS, NODE_BACKDATE_MS, RetiringNode, write_new};
 
 /// How long a node key is good, milliseconds: ten years. The operator replaces it by a new manifest before.
 const NODE_VALIDITY_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-/// How far back a node key is good, milliseconds: a day, for clocks that are behind.
-const NODE_BACKDATE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// What the relay says of itself now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,26 @@ pub struct Announcement {
     pub domain: Domain,
     /// Where its node listens, multiaddresses.
     pub addresses: Vec<String>,
+    /// The relays through which it is reached.
+    pub circuits: Vec<Domain>,
+    /// Who holds envelopes for it while it is down.
+    pub mailbags: Option<MailbagOffer>,
     /// The base URL for clients.
     pub client_url: String,
+}
+
+impl Announcement {
+    /// What a manifest says, apart from keys.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            domain: manifest.domain.clone(),
+            addresses: manifest.addresses.iter().map(ToString::to_string).collect(),
+            circuits: manifest.circuits.iter().flat_map(|through| through.iter()).cloned().collect(),
+            mailbags: manifest.mailbags.clone(),
+            client_url: manifest.client_url.to_string(),
+        }
+    }
 }
 
 /// Why there is no manifest to start with.
@@ -128,7 +148,7 @@ pub fn current(
     }
     let next = compose(last.as_ref(), keys, announcement, now).map_err(ManifestError::TooLong)?;
     let seq = next.seq;
-    let signed = keys.root.sign(&next);
+    let signed = keys.root.key.sign(&next);
     let path = file(data, seq);
     let checked = follow(&announcement.domain, last.as_ref().map(Verified::signed), &signed)
         .map_err(|fault| ManifestError::Fault { path: path.clone(), fault })?;
@@ -138,7 +158,23 @@ pub fn current(
     Ok(checked)
 }
 
-fn file(data: &Path, seq: ManifestSeq) -> PathBuf {
+/// Has the newest manifest of a data folder say what its keys say, for a relay that is not running; it has none before
+/// its first start.
+///
+/// # Errors
+/// As [`current`].
+pub fn settle(
+    data: &Path,
+    domain: &Domain,
+    keys: &Keys,
+    now: Millis,
+) -> Result<Option<Verified<Manifest>>, ManifestError> {
+    let Some(last) = newest(data, domain)? else { return Ok(None) };
+    current(data, keys, &Announcement::of(&last), now).map(Some)
+}
+
+/// Where the manifest at a position lies in a data folder.
+pub(crate) fn file(data: &Path, seq: ManifestSeq) -> PathBuf {
     data.join(MANIFESTS).join(format!("{:08}.cose", seq.0))
 }
 
@@ -146,14 +182,26 @@ fn file(data: &Path, seq: ManifestSeq) -> PathBuf {
 fn says(manifest: &Manifest, keys: &Keys, announcement: &Announcement, now: Millis) -> bool {
     let addresses: BTreeSet<&str> = manifest.addresses.iter().map(Text::as_str).collect();
     let wanted: BTreeSet<&str> = announcement.addresses.iter().map(String::as_str).collect();
+    let retiring: Vec<Node> =
+        manifest.nodes.iter().filter(|node| node.key != keys.node.public()).cloned().collect();
     manifest.root == keys.root.public()
         && manifest.next_root == key_hash(&keys.next_root.public())
         && manifest.ordering == keys.ordering.public()
-        && manifest.nodes.len() == 1
+        && retiring == retiring_nodes(keys, now)
         && manifest.lists_node(&keys.node.public(), now)
         && manifest.lists_node(&keys.node.public(), now.after(NODE_VALIDITY_MS / 2))
         && addresses == wanted
+        && manifest.circuits.as_ref().map_or(&[][..], |through| &through[..]) == announcement.circuits
+        && manifest.mailbags == announcement.mailbags
         && manifest.client_url.as_str() == announcement.client_url
+}
+
+/// The node keys before the current one whose time is not over.
+fn retiring_nodes(keys: &Keys, now: Millis) -> Vec<Node> {
+    let listed = |node: &&RetiringNode| now <= node.not_after;
+    let node =
+        |node: &RetiringNode| Node { key: node.key, not_before: node.not_before, not_after: node.not_after };
+    keys.retiring.iter().filter(listed).map(node).collect()
 }
 
 fn compose(
@@ -167,6 +215,7 @@ fn compose(
         not_before: Millis(now.0.saturating_sub(NODE_BACKDATE_MS)),
         not_after: now.after(NODE_VALIDITY_MS),
     };
+    let nodes = std::iter::once(node).chain(retiring_nodes(keys, now)).collect();
     let addresses: Result<Vec<_>, _> = announcement.addresses.iter().map(Text::new).collect();
     Ok(Manifest {
         domain: announcement.domain.clone(),
@@ -175,24 +224,34 @@ fn compose(
         root: keys.root.public(),
         next_root: key_hash(&keys.next_root.public()),
         ordering: keys.ordering.public(),
-        nodes: List::new(vec![node])?,
+        nodes: List::new(nodes)?,
         addresses: List::new(addresses?)?,
         client_url: Text::new(announcement.client_url.as_str())?,
         created: now,
         lineage: last.map(lineage),
-        mailbags: None,
-        circuits: None,
+        mailbags: announcement.mailbags.clone(),
+        circuits: through(&announcement.circuits)?,
     })
+}
+
+/// No list rather than an empty one, so that relays without circuits say what they always said.
+fn through(relays: &[Domain]) -> Result<Option<List<Domain, MAX_CIRCUITS>>, Malformed> {
+    if relays.is_empty() { Ok(None) } else { List::new(relays.to_vec()).map(Some) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Overlap;
+
+    const NOW: Millis = Millis(1_800_000_000_000);
 
     fn announcement(port: u16) -> Announcement {
         Announcement {
             domain: "a.example".parse().unwrap(),
             addresses: vec![format!("/ip4/127.0.0.1/tcp/{port}")],
+            circuits: Vec::new(),
+            mailbags: None,
             client_url: "http://127.0.0.1:6480".into(),
         }
     }
@@ -200,8 +259,8 @@ mod tests {
     #[test]
     fn the_same_words_are_the_same_bytes_and_others_are_the_next_in_the_chain() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::generate(&mut rand::rng());
-        let now = Millis(1_800_000_000_000);
+        let keys = Keys::generate(NOW, &mut rand::rng());
+        let now = NOW;
         let first = current(folder.path(), &keys, &announcement(1), now).unwrap();
         assert_eq!((first.seq, first.lineage), (ManifestSeq(1), None));
         let again = current(folder.path(), &keys, &announcement(1), now.after(1000)).unwrap();
@@ -216,10 +275,59 @@ mod tests {
     #[test]
     fn a_folder_of_another_domain_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = Keys::generate(&mut rand::rng());
-        current(folder.path(), &keys, &announcement(1), Millis(1_800_000_000_000)).unwrap();
+        let keys = Keys::generate(NOW, &mut rand::rng());
+        current(folder.path(), &keys, &announcement(1), NOW).unwrap();
         let other = Announcement { domain: "b.example".parse().unwrap(), ..announcement(1) };
-        let error = current(folder.path(), &keys, &other, Millis(1_800_000_000_000)).unwrap_err();
+        let error = current(folder.path(), &keys, &other, NOW).unwrap_err();
         assert!(matches!(error, ManifestError::OtherDomain { .. }), "{error}");
+    }
+
+    /// Everything that a relay may do with its keys, with its chain of manifests after each.
+    #[test]
+    fn every_replaced_key_is_the_next_link_of_the_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rng, domain) = (&mut rand::rng(), "a.example".parse().unwrap());
+        let mut keys = Keys::generate(NOW, rng);
+        let mut last = current(folder.path(), &keys, &announcement(1), NOW).unwrap();
+        let first = lineage(&last);
+        for step in 1..9_u64 {
+            let now = NOW.after(step * 1000);
+            match step % 4 {
+                0 => keys.rotate_node(now, Overlap::None, rng),
+                1 => keys.rotate_node(now, Overlap::Week, rng),
+                2 => keys.rotate_ordering(now, rng),
+                _ => keys.rotate_root(now, rng),
+            }
+            // Written before a crash or after it: the next start says the same.
+            let next = settle(folder.path(), &domain, &keys, now).unwrap().unwrap();
+            let again = current(folder.path(), &keys, &announcement(1), now.after(1)).unwrap();
+            assert_eq!(next.signed().as_bytes(), again.signed().as_bytes());
+            assert_eq!((next.seq, lineage(&next)), (last.seq.next(), first));
+            assert!(next.lists_node(&keys.node.public(), now));
+            assert!(follow(&domain, Some(last.signed()), next.signed()).is_ok());
+            last = next;
+        }
+    }
+
+    #[test]
+    fn a_node_key_that_was_replaced_is_listed_until_its_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let rng = &mut rand::rng();
+        let mut keys = Keys::generate(NOW, rng);
+        let old = keys.node.public();
+        current(folder.path(), &keys, &announcement(1), NOW).unwrap();
+        keys.rotate_node(NOW, Overlap::Week, rng);
+        let both = current(folder.path(), &keys, &announcement(1), NOW).unwrap();
+        let over = keys.retiring[0].not_after.after(1);
+        assert!(both.lists_node(&old, NOW) && !both.lists_node(&old, over));
+        let one = current(folder.path(), &keys, &announcement(1), over).unwrap();
+        assert_eq!((one.seq, one.nodes.len()), (both.seq.next(), 1));
+    }
+
+    #[test]
+    fn a_folder_that_never_served_has_nothing_to_settle() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::generate(NOW, &mut rand::rng());
+        assert!(settle(folder.path(), &"a.example".parse().unwrap(), &keys, NOW).unwrap().is_none());
     }
 }

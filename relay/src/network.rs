@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use posthouse_crypto::{Verified, follow};
 use posthouse_federation::{Federation, LaneId, PeerError};
-use posthouse_spec::{Domain, ManifestSeq};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse};
+use posthouse_spec::{Domain, ManifestSeq};
 use tokio::sync::watch;
 
 use crate::chain::Chain;

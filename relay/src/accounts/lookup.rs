@@ -1,11 +1,11 @@
 //! Look-up: who is behind an alias, here or at another relay.
 
-use posthouse_crypto::{Verified, verify_record};
+use posthouse_crypto::Verified;
 use posthouse_spec::account::AccountRecord;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{KeysRequest, KeysResponse};
-use posthouse_spec::{AccountId, Alias, AliasName, DeviceId, Domain};
+use posthouse_spec::{AccountId, Alias, AliasName, DeviceId, Domain, ManifestSeq};
 
 use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
@@ -26,13 +26,14 @@ impl Accounts {
     /// Nobody is, or their relay cannot be asked or believed.
     pub async fn find(&self, by: &AccountId, alias: &Alias) -> ApiResult<Found> {
         self.limit_claims(by)?;
-        let manifest = self.0.network.manifest(&alias.domain).await?;
         if alias.domain == *self.domain() {
+            let manifest = self.0.network.manifest(&alias.domain).await?;
             return Ok(Found { record: self.own_record(&alias.name).await?, manifest });
         }
         let answer = self.0.network.keys(&alias.domain, KeysRequest::Alias(alias.name.clone())).await?;
         let KeysResponse::Account(record) = answer else { return Err(refused(&alias.domain, answer)) };
-        verify_record(&record, Some(alias), &manifest.ordering).map_err(|fault| {
+        let checked = self.check_record(&alias.domain, &record, alias).await?;
+        let (_, manifest) = checked.map_err(|fault| {
             ApiError::new(
                 Refusal::InvalidSignature,
                 format!(
@@ -53,6 +54,20 @@ impl Accounts {
         Ok(self.0.network.manifest(domain).await?)
     }
 
+    /// The manifest that stood at a position of a relay's chain.
+    ///
+    /// # Errors
+    /// The relay cannot be found or believed, or never had one there.
+    pub async fn relay_at(
+        &self,
+        by: &AccountId,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> ApiResult<Verified<Manifest>> {
+        self.limit_claims(by)?;
+        Ok(self.0.network.manifest_at(domain, seq).await?)
+    }
+
     /// The record of an account by its name here.
     pub(super) async fn own_record(&self, name: &AliasName) -> ApiResult<AccountRecord> {
         let account = self.0.store.by_alias(name).await.map_err(store_failed("looking up an alias"))?;
@@ -62,12 +77,13 @@ impl Accounts {
             }
             None => None,
         };
-        record.ok_or_else(|| {
+        let record = record.ok_or_else(|| {
             ApiError::new(
                 Refusal::UnknownAccount,
                 format!("nobody is called {name}@{}; check the spelling", self.domain()),
             )
-        })
+        })?;
+        self.recorded_now(record)
     }
 
     /// The record of an account by its id here.
@@ -76,9 +92,10 @@ impl Accounts {
     /// The account does not live here.
     pub async fn record(&self, account: &AccountId) -> ApiResult<AccountRecord> {
         let record = self.0.store.record(account).await.map_err(store_failed("looking up an account"))?;
-        record.ok_or_else(|| {
+        let record = record.ok_or_else(|| {
             ApiError::new(Refusal::UnknownAccount, format!("no such account at {}", self.domain()))
-        })
+        })?;
+        self.recorded_now(record)
     }
 
     /// The active devices of an account that lives here.

@@ -3,6 +3,7 @@
 //! Each file is one thing that a client or another relay may ask. All that is written in somebody's name is checked
 //! against their chain first; nobody's word is taken for who they are.
 
+mod bindings;
 mod blocks;
 mod challenges;
 mod claims;

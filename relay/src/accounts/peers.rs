@@ -1,7 +1,6 @@
 //! What other relays may ask about the accounts here.
 
 use async_trait::async_trait;
-use posthouse_crypto::verify_record;
 use posthouse_spec::Domain;
 use posthouse_spec::account::ClaimedKeyPackages;
 use posthouse_spec::cbor::Text;
@@ -41,7 +40,6 @@ impl KeysService for Accounts {
 
 impl Accounts {
     async fn claim_from_peer(&self, from: &Domain, request: ClaimRequest) -> ApiResult<ClaimedKeyPackages> {
-        let manifest = self.0.network.manifest(from).await?;
         let claimed = request.claim.peek().map_err(|fault| ApiError::malformed("the key claim", fault))?;
         if claimed.domain != *self.domain() {
             return Err(ApiError::new(
@@ -49,13 +47,10 @@ impl Accounts {
                 format!("the claim is for {}, and this is {}", claimed.domain, self.domain()),
             ));
         }
-        let claimant =
-            verify_record(&request.claimant, Some(&claimed.alias), &manifest.ordering).map_err(|fault| {
-                ApiError::new(
-                    Refusal::InvalidSignature,
-                    format!("the claimant's record does not hold: {fault}"),
-                )
-            })?;
+        let checked = self.check_record(from, &request.claimant, &claimed.alias).await?;
+        let (claimant, _) = checked.map_err(|fault| {
+            ApiError::new(Refusal::InvalidSignature, format!("the claimant's record does not hold: {fault}"))
+        })?;
         // A relay speaks for its own people and for nobody else's.
         if claimant.alias.domain != *from || claimant.account.home() != from {
             return Err(ApiError::new(

@@ -25,7 +25,8 @@ impl Accounts {
         let claim = self.alias_claim(request, &account)?;
         let name = claim.alias.name.clone();
         let invite = self.invite(request.invite.as_deref(), &account, &name).await?;
-        let binding = self.0.ordering.sign(&AliasBinding { claim: claim.signed().clone(), bound: now });
+        let binding =
+            self.0.ordering.current().sign(&AliasBinding { claim: claim.signed().clone(), bound: now });
         let outcome = self
             .0
             .store
@@ -37,7 +38,7 @@ impl Accounts {
                 tracing::info!(account = ?account.id(), "an account was registered");
                 Ok(binding)
             }
-            RegisterOutcome::Same(binding) => Ok(binding),
+            RegisterOutcome::Same(binding) => self.bound_now(binding),
             RegisterOutcome::AliasTaken => Err(ApiError::new(
                 Refusal::AliasTaken,
                 format!(

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use posthouse_crypto::SigningKey;
 use posthouse_federation::Clock;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::{AccountId, Domain, Millis};
@@ -11,6 +10,7 @@ use posthouse_spec::{AccountId, Domain, Millis};
 use super::challenges::Challenges;
 use crate::config::{Rates, Registration};
 use crate::error::{ApiError, ApiResult};
+use crate::keys::OrderingKey;
 use crate::network::Network;
 use crate::rate::Limit;
 use crate::store::{Store, StoreError};
@@ -25,7 +25,7 @@ pub struct Accounts(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) network: Network,
-    pub(super) ordering: Arc<SigningKey>,
+    pub(super) ordering: OrderingKey,
     pub(super) registration: Registration,
     pub(super) clock: Clock,
     pub(super) challenges: Challenges,
@@ -46,7 +46,7 @@ impl Accounts {
     pub fn new(
         store: Store,
         network: Network,
-        ordering: Arc<SigningKey>,
+        ordering: OrderingKey,
         registration: Registration,
         rates: Rates,
         clock: Clock,

@@ -1,6 +1,8 @@
-//! The command line: `serve`, `init`, `check` and `invite`.
+//! The command line: `serve`, `init`, `check`, `invite`, `keys` and `peers`.
 
 mod invite;
+mod keys;
+mod peers;
 mod serve;
 mod terminal;
 
@@ -33,6 +35,9 @@ enum Command {
         /// Write where the relay serves to this file, as JSON, once everything listens.
         #[arg(long, value_name = "FILE")]
         ready_file: Option<PathBuf>,
+        /// Begin with an empty store where the old one is lost for good: nobody is registered in it.
+        #[arg(long)]
+        new_store: bool,
     },
     /// Write a commented configuration and make the relay's keys; overwrite nothing.
     Init {
@@ -55,6 +60,12 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3650))]
         expires_days: u32,
     },
+    /// The relay's own keys: list them, or replace one.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Other relays: list them, allow or deny one, find out what is wrong with the way to one.
+    #[command(subcommand)]
+    Peers(peers::PeersCommand),
 }
 
 /// What every command may be told of the configuration.
@@ -115,10 +126,10 @@ impl Options {
 /// What went wrong, in words.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Serve { options, ready_file } => {
+        Command::Serve { options, ready_file, new_store } => {
             let settings = options.config()?.settings()?;
             logging::start(settings.log_format, &settings.log_level);
-            serve::serve(settings, ready_file.as_deref()).await
+            serve::serve(settings, ready_file.as_deref(), new_store).await
         }
         Command::Init { options } => init(&options),
         Command::Check { options } => check(&options).await,
@@ -127,6 +138,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             say(&invite::invite(&settings, uses, expires_days, now()).await?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Keys(command) => keys::run(command).await,
+        Command::Peers(command) => peers::run(command).await,
     }
 }
 
@@ -135,7 +148,7 @@ fn init(options: &Options) -> anyhow::Result<ExitCode> {
     let config = options.load(None)?;
     config.settings()?;
     config::init(&path, &config)?;
-    Keys::open(&config.data, &mut rand::rng())?;
+    Keys::open(&config.data, now(), &mut rand::rng())?;
     say(&format!(
         "wrote {} and keys in {}\nnext: edit it, then `posthouse-relay check --config {0}` and `posthouse-relay serve --config {0}`",
         path.display(),

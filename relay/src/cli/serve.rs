@@ -10,9 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::terminal::{now, say};
 use crate::config::{self, Settings};
 use crate::server::Server;
+use crate::store::{Store, Wakes};
 
 /// Serves until a signal ends it, or the API for clients stops by itself.
-pub(super) async fn serve(settings: Settings, ready_file: Option<&Path>) -> anyhow::Result<ExitCode> {
+pub(super) async fn serve(
+    settings: Settings,
+    ready_file: Option<&Path>,
+    new_store: bool,
+) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
     // They are read again at each look-up, so that a relay serves without them meanwhile.
@@ -20,6 +25,11 @@ pub(super) async fn serve(settings: Settings, ready_file: Option<&Path>) -> anyh
     config::check::overrides(&settings, &mut problems);
     for problem in problems {
         tracing::warn!("{problem}");
+    }
+    if new_store && Store::must_exist(&settings.data).is_err() {
+        let store = Store::open(&settings.data, &settings.domain, "main", Wakes::none()).await?;
+        store.close().await;
+        tracing::warn!("began with an empty store, as the operator said");
     }
     let server = Server::bind(settings, Arc::new(now)).await?;
     if let Some(path) = ready_file {

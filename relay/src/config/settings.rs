@@ -10,7 +10,8 @@ use posthouse_spec::limits::{MAX_ADDRESSES, MAX_URL};
 
 use super::mailbags::MailbagSettings;
 use super::problem::{Problem, Problems};
-use super::written::{Config, DAY_MS};
+use super::written::{Config, DAY_MS, MIB};
+use crate::quota::Quota;
 
 /// Longest retention that makes sense, days: ten years.
 const MAX_RETENTION_DAYS: u64 = 3650;
@@ -81,6 +82,8 @@ pub struct PeerSettings {
     pub policy: posthouse_federation::Policy,
     /// Whether other relays may be looked for at addresses that are not public.
     pub private_addresses: bool,
+    /// Whether manifests are gossiped.
+    pub gossip: bool,
 }
 
 /// How often something may be asked, times a minute.
@@ -117,6 +120,8 @@ pub struct Settings {
     pub retention_ms: u64,
     /// How often something may be asked.
     pub rates: Rates,
+    /// How many messages may wait for one other relay.
+    pub outbox: Quota,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -155,6 +160,7 @@ impl Config {
             check_url(&mut form, url);
         }
         let rates = self.rates(&mut form);
+        let outbox = self.outbox(&mut form);
         let circuits = self.circuits.settings(&self.domain, &mut form.0);
         let mailbags = self.mailbags.settings(&self.domain, self.limits.retention_days, &mut form.0);
         let (Some(domain), Some(http), Some(peers), Some(registration), Some(log_format), true) =
@@ -173,6 +179,7 @@ impl Config {
             circuits,
             retention_ms: self.limits.retention_days * DAY_MS,
             rates,
+            outbox,
             log_format,
             log_level: self.log.level.clone(),
         })
@@ -265,7 +272,23 @@ impl Config {
             overrides: self.peers.overrides.clone(),
             policy: policy?,
             private_addresses: self.peers.private_addresses,
+            gossip: self.peers.gossip,
         })
+    }
+
+    fn outbox(&self, form: &mut Form) -> Quota {
+        let limits = &self.limits;
+        let each = [
+            ("limits.outbox_items_per_relay", limits.outbox_items_per_relay),
+            ("limits.outbox_mb_per_relay", limits.outbox_mb_per_relay),
+        ];
+        for (key, _) in each.iter().filter(|(_, bound)| *bound == 0) {
+            form.wrong(key, "with 0 no message could wait for another relay", "set it to 1 or more");
+        }
+        Quota {
+            items: limits.outbox_items_per_relay,
+            bytes: limits.outbox_mb_per_relay.saturating_mul(MIB),
+        }
     }
 
     fn rates(&self, form: &mut Form) -> Rates {

@@ -7,11 +7,16 @@
 pub mod client;
 pub mod server;
 
+mod keys;
+mod doctor;
+mod peers;
 mod place;
 mod reply;
 mod status;
 
+pub use keys::Rotation;
 pub use client::{ControlError, Running};
+pub use peers::{NewRule, unknown};
 pub use place::SOCKET;
 pub use reply::{Reply, Trouble};
 pub use server::Controlled;

@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::place::{Place, SOCKET};
 use super::reply::Trouble;
-use super::status;
+use super::{doctor, keys, peers, status};
+use crate::canaries::Canaries;
+use crate::keyring::Keyring;
+use crate::peers::rules::Rules;
 use crate::ready::Ready;
 use crate::state::App;
 
@@ -34,6 +37,12 @@ const MAX_BODY: usize = 64 * 1024;
 pub struct Controlled {
     /// The relay's handles.
     pub app: App,
+    /// The operator's rules on other relays.
+    pub rules: Rules,
+    /// Canaries under way.
+    pub canaries: Canaries,
+    /// The relay's own keys.
+    pub keyring: Keyring,
     /// Where it serves.
     pub ready: Arc<Ready>,
     /// When it was started.
@@ -106,6 +115,9 @@ fn clear(path: &Path) -> io::Result<()> {
 fn router() -> Router<Controlled> {
     Router::new()
         .merge(status::routes())
+        .merge(keys::routes())
+        .merge(peers::routes())
+        .merge(doctor::routes())
         .fallback(|| async {
             Trouble::unknown("the running relay does not know this command: is it of an older version?")
         })

@@ -1,11 +1,11 @@
 //! The hub decides: one commit for each epoch of a room, checked in the order sender, epoch, rate, content.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use posthouse_crypto::room::{Observer, RoomError};
-use posthouse_crypto::{commit_hash, verify};
+use posthouse_crypto::{SigningKey, commit_hash, verify};
 use posthouse_federation::host::MAX_LANE_ITEM;
 use posthouse_spec::account::Invited;
 use posthouse_spec::cbor::List;
@@ -15,7 +15,7 @@ use posthouse_spec::limits::SNAPSHOT_INTERVAL;
 use posthouse_spec::policy::Committer;
 use posthouse_spec::room::{CommitClaim, CommitUpload, Decided, Decision, WelcomeBundle};
 use posthouse_spec::{
-    AccountId, Ballot, Cbor, DeviceId, Domain, Epoch, KeyPackageHash, Millis, PublicKey, RoomId,
+    AccountId, Ballot, Cbor, DeviceId, Domain, Epoch, KeyPackageHash, ManifestSeq, Millis, PublicKey, RoomId,
 };
 
 use super::found::state;
@@ -25,6 +25,9 @@ use super::types::RoomRefused;
 use crate::mailbox::MailboxKey;
 use crate::rooms::{RosterEntry, check_invited};
 use crate::store::{Advance, Invitation, RoomRow, StepOutcome};
+
+/// How often the manifest is asked for that names the ordering key: the key may be replaced in between.
+const SIGNING_TRIES: usize = 3;
 
 /// A commit that has passed every check, with the room behind it.
 struct Passed {
@@ -145,8 +148,7 @@ impl Rooms {
     }
 
     async fn sign(&self, claim: &CommitClaim, upload: &CommitUpload) -> Result<Decided, RoomRefused> {
-        let (manifest, _) =
-            self.own_manifest().await.map_err(|e| RoomRefused::new(Refusal::Internal, e.0))?;
+        let (manifest, ordering) = self.signing().await?;
         let decision = Decision {
             room: claim.room,
             epoch: claim.epoch,
@@ -154,7 +156,19 @@ impl Rooms {
             commit: claim.commit,
             manifest,
         };
-        Ok(Decided { decision: self.inner.ordering.sign(&decision), commit: upload.commit.clone() })
+        Ok(Decided { decision: ordering.sign(&decision), commit: upload.commit.clone() })
+    }
+
+    /// The newest manifest's position, and the ordering key that it names.
+    async fn signing(&self) -> Result<(ManifestSeq, Arc<SigningKey>), RoomRefused> {
+        for _ in 0..SIGNING_TRIES {
+            let manifest = self.inner.manifests.manifest(&self.inner.own).await;
+            let manifest = manifest.map_err(|e| RoomRefused::new(Refusal::Internal, e.0))?;
+            if let Some(key) = self.inner.ordering.named(&manifest.ordering) {
+                return Ok((manifest.seq, key));
+            }
+        }
+        refuse(Refusal::Internal, "the relay's ordering key is not the one that its manifest names")
     }
 
     /// Everything that the decision brings: the new state, the relays that are told, and the Welcomes.

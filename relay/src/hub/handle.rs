@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use posthouse_crypto::SigningKey;
 use posthouse_spec::{DeviceId, Domain, Millis, RoomId};
 use tokio_util::sync::CancellationToken;
 
 use super::observers::Observers;
 use super::types::{HubLink, ManifestLookup, RoomInfo};
+use crate::keys::OrderingKey;
 use crate::mailbox::MailboxKey;
 use crate::quota::{Buckets, Rate};
 use crate::store::{Store, StoreError};
@@ -34,7 +34,7 @@ pub struct Rooms {
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) own: Domain,
-    pub(super) ordering: Arc<SigningKey>,
+    pub(super) ordering: OrderingKey,
     pub(super) manifests: Arc<dyn ManifestLookup>,
     pub(super) link: OnceLock<Arc<dyn HubLink>>,
     pub(super) observers: Observers,
@@ -47,13 +47,13 @@ impl Rooms {
     pub fn new(
         store: Store,
         domain: Domain,
-        ordering: Arc<SigningKey>,
+        ordering: impl Into<OrderingKey>,
         manifests: Arc<dyn ManifestLookup>,
     ) -> Self {
         let inner = Inner {
             store,
             own: domain,
-            ordering,
+            ordering: ordering.into(),
             manifests,
             link: OnceLock::new(),
             observers: Observers::default(),

@@ -7,6 +7,7 @@ use posthouse_federation::BindError;
 use crate::config::TlsFault;
 use crate::control::server::NoSocket;
 use crate::keys::KeysError;
+use crate::mailbags::MailbagKeyError;
 use crate::manifest::ManifestError;
 use crate::store::StoreError;
 
@@ -19,6 +20,9 @@ pub enum StartError {
     /// The relay's own keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The key of its mailbags.
+    #[error(transparent)]
+    MailbagKey(#[from] MailbagKeyError),
     /// The relay's own manifests.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

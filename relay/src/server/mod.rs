@@ -17,19 +17,25 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use futures::future::Either;
-use posthouse_crypto::SigningKey;
-use posthouse_federation::{Clock, Listening, Node, NodeConfig};
+use posthouse_federation::{Clock, Host, Listening, Node};
+use posthouse_spec::Millis;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
+use crate::canaries::Canaries;
+use crate::chain::Chain;
 use crate::config::{Settings, load_tls};
 use crate::control::server::{ControlSocket, Controlled};
 use crate::hub::Rooms;
-use crate::keys::Keys;
+use crate::keyring::{self, Keyring};
+use crate::keys::{Keys, KeysError, OrderingKey};
+use crate::mailbags::Mailbags;
 use crate::manifest::{self, Announcement};
 use crate::network::Network;
 use crate::outbox::RelayHost;
+use crate::peers::rules::Rules;
+use crate::quota::Quotas;
 use crate::ready::Ready;
 use crate::sessions::{Context, Sessions};
 use crate::state::{App, Operation};
@@ -53,7 +59,7 @@ pub struct Server {
     failed: CancellationToken,
     tasks: TaskTracker,
     web: Handle<SocketAddr>,
-    node: Node,
+    keyring: Keyring,
     store: Store,
 }
 
@@ -66,16 +72,31 @@ impl Server {
         listen::install_tls_provider();
         let recorder = metrics::start();
         let tls = settings.http.tls.as_ref().map(|files| load_tls(files, clock())).transpose()?;
-        let keys = Keys::open(&settings.data, &mut rand::rng())?;
         // Refused before anything is opened, with the domain that the folder belongs to.
-        manifest::newest(&settings.data, &settings.domain)?;
+        Keys::read(&settings.data)?;
+        if manifest::newest(&settings.data, &settings.domain)?.is_some() {
+            Store::must_exist(&settings.data)?;
+        }
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let network = Network::new(settings.domain.clone());
+        let network = Network::new(settings.domain.clone()).with_chain(Chain::of(&settings.data));
         let sessions = Sessions::new(settings.http.max_connections, stop.clone(), tasks.clone());
-        let store = Store::open(&settings.data, &settings.domain, NODE, wakes(&sessions, &network)).await?;
+        let quotas = Quotas { outbox: settings.outbox, ..Quotas::default() };
+        let wakes = wakes(&sessions, &network);
+        let store = Store::open_with(&settings.data, &settings.domain, NODE, wakes, quotas).await?;
         let opened = store.clone();
-        let parts = Parts { settings, keys, clock, recorder, stop, tasks, network, sessions, store };
+        // Read under the store's lock: a command may have replaced one a moment ago.
+        let keys = match keys(&settings, clock()) {
+            Ok(keys) => keys,
+            Err(error) => {
+                opened.close().await;
+                return Err(error.into());
+            }
+        };
+        let rules = Rules::new(store.clone(), Some(network.clone()), settings.peers.policy.clone());
+        let canaries = Canaries::new(store.clone(), Arc::clone(&clock));
+        let parts =
+            Parts { rules, canaries, settings, keys, clock, recorder, stop, tasks, network, sessions, store };
         let started = parts.start(tls).await;
         if started.is_err() {
             opened.close().await;
@@ -108,10 +129,17 @@ impl Server {
         if tokio::time::timeout(ENDING, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "tasks did not end in time");
         }
-        self.node.shutdown().await;
+        self.keyring.shutdown().await;
         self.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// The keys, in the newest form of their file.
+fn keys(settings: &Settings, now: Millis) -> Result<Keys, KeysError> {
+    let keys = Keys::open(&settings.data, now, &mut rand::rng())?;
+    keys.modernise(&settings.data)?;
+    Ok(keys)
 }
 
 /// A commit that brought something new wakes the one who waits for it.
@@ -125,6 +153,8 @@ fn wakes(sessions: &Sessions, network: &Network) -> Wakes {
 
 /// What a relay is put together from, once it has its ports.
 struct Parts {
+    rules: Rules,
+    canaries: Canaries,
     settings: Settings,
     keys: Keys,
     clock: Clock,
@@ -140,9 +170,12 @@ impl Parts {
     async fn start(self, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Server, StartError> {
         let (listener, url, listening) = self.listen().await?;
         let peers = listening.addresses();
+        let mailbags = Mailbags::open(&self.settings, &self.store, &self.clock)?;
         let announcement = Announcement {
+            mailbags: mailbags.offer(),
             domain: self.settings.domain.clone(),
             addresses: listen::announced(&self.settings, &peers),
+            circuits: self.settings.circuits.through.clone(),
             client_url: self
                 .settings
                 .public_url
@@ -151,17 +184,17 @@ impl Parts {
         };
         let own = manifest::current(&self.settings.data, &self.keys, &announcement, (self.clock)())?;
         self.network.announce(own.clone());
-        let ordering = Arc::new(SigningKey::from_seed(&self.keys.ordering.seed()));
+        let ordering = OrderingKey::new(self.keys.ordering.copy());
         let rooms = Rooms::new(
             self.store.clone(),
             self.settings.domain.clone(),
-            Arc::clone(&ordering),
+            ordering.clone(),
             Arc::new(self.network.clone()),
         );
         let accounts = Accounts::new(
             self.store.clone(),
             self.network.clone(),
-            ordering,
+            ordering.clone(),
             self.settings.registration,
             self.settings.rates,
             Arc::clone(&self.clock),
@@ -170,15 +203,33 @@ impl Parts {
             self.store.clone(),
             rooms.clone(),
             Arc::new(accounts.clone()),
+            mailbags.holder(),
             Arc::clone(&self.clock),
         );
-        let node = listening.start(own.signed().clone(), Arc::new(host))?;
+        let host = Arc::new(host.with_canaries(self.canaries.clone()));
+        let node = listening.start(own.signed().clone(), Arc::clone(&host) as Arc<dyn Host>)?;
         rooms.connect(Arc::new(self.network.clone()));
         self.network.connect(node.federation());
+        let bags_host = Arc::clone(&host) as Arc<dyn Host>;
+        mailbags.spawn(&self.network, bags_host, &self.tasks, &self.stop);
         let app = self.app(accounts, rooms);
         let peers = listen::with_peer_id(&peers, &self.keys.node.public());
         let ready = Ready { domain: self.settings.domain.to_string(), http: url, peers };
-        self.serve(app, listener, tls, node, ready)
+        let failed = CancellationToken::new();
+        let keyring = Keyring::new(keyring::Parts {
+            settings: self.settings.clone(),
+            rules: self.rules.clone(),
+            clock: Arc::clone(&self.clock),
+            network: self.network.clone(),
+            ordering,
+            host,
+            tasks: self.tasks.clone(),
+            failed: failed.clone(),
+            announcement,
+            manifest: own,
+            node,
+        });
+        self.serve(app, listener, tls, keyring, failed, ready)
     }
 
     async fn listen(&self) -> Result<(TcpListener, String, Listening), StartError> {
@@ -188,16 +239,10 @@ impl Parts {
         let address = listener
             .local_addr()
             .map_err(|error| listen::refused("clients", "http.listen", settings.http.listen, error))?;
-        let listening = Node::listen(NodeConfig {
-            domain: settings.domain.clone(),
-            node_key: SigningKey::from_seed(&self.keys.node.seed()),
-            listen: listen::multiaddresses(settings.peers.listen),
-            overrides: settings.peers.overrides.clone(),
-            policy: settings.peers.policy.clone(),
-            allow_private: settings.peers.private_addresses,
-            clock: Arc::clone(&self.clock),
-        })
-        .await?;
+        let policy = self.rules.effective().await?;
+        let listen = keyring::multiaddresses(settings.peers.listen);
+        let config = keyring::node_config(settings, self.keys.node.copy(), listen, policy, &self.clock);
+        let listening = Node::listen(config).await?;
         Ok((listener, format!("{scheme}://{address}"), listening))
     }
 
@@ -226,15 +271,18 @@ impl Parts {
         app: App,
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
-        node: Node,
+        keyring: Keyring,
+        failed: CancellationToken,
         ready: Ready,
     ) -> Result<Server, StartError> {
         let web = Handle::new();
-        let failed = CancellationToken::new();
         tasks::spawn(&self.tasks, &self.stop, &app, self.settings.retention_ms);
         let control = ControlSocket::bind(&self.settings.data)?;
         self.tasks.spawn(control.serve(Controlled {
             app: app.clone(),
+            rules: self.rules.clone(),
+            canaries: self.canaries.clone(),
+            keyring: keyring.clone(),
             ready: Arc::new(ready.clone()),
             started: (self.clock)(),
             stop: self.stop.clone(),
@@ -259,6 +307,6 @@ impl Parts {
             }
             drop(ended);
         });
-        Ok(Server { ready, stop: self.stop, failed, tasks: self.tasks, web, node, store: self.store })
+        Ok(Server { ready, stop: self.stop, failed, tasks: self.tasks, web, keyring, store: self.store })
     }
 }

@@ -22,6 +22,11 @@ pub enum StoreError {
         /// The newest step that this program knows.
         known: i64,
     },
+    /// The data folder has been a relay's, and its database is gone.
+    #[error(
+        "{} is missing or empty, and the data folder has been a relay's before: restore it from a backup; if there is none, `posthouse-relay serve --new-store` begins with an empty one, in which nobody is registered", .0.display()
+    )]
+    Gone(PathBuf),
     /// The data folder belongs to a relay of another domain.
     #[error("the data folder {} belongs to the relay of {found}, not of {wanted}: set the domain back, or use another folder", .folder.display())]
     OtherDomain {

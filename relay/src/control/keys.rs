@@ -1,0 +1,39 @@
+//! `GET /keys` and `POST /keys/rotate`: the relay's own keys.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use super::reply::{Reply, Trouble};
+use super::server::Controlled;
+use crate::keys::{KeysReport, Overlap, Replaced, Which};
+
+/// Which key is to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The key.
+    pub which: Which,
+    /// Whether the old one is to be good for nothing from now on.
+    pub now: bool,
+}
+
+impl Rotation {
+    /// How long the old key stays good.
+    #[must_use]
+    pub fn overlap(self) -> Overlap {
+        if self.now { Overlap::None } else { Overlap::Week }
+    }
+}
+
+pub(super) fn routes() -> Router<Controlled> {
+    Router::new().route("/keys", get(list)).route("/keys/rotate", post(rotate))
+}
+
+async fn list(State(relay): State<Controlled>) -> Reply<KeysReport> {
+    relay.keyring.list().await.map(Json).map_err(Trouble::failed)
+}
+
+async fn rotate(State(relay): State<Controlled>, Json(rotation): Json<Rotation>) -> Reply<Replaced> {
+    relay.keyring.rotate(rotation.which, rotation.overlap()).await.map(Json).map_err(Trouble::failed)
+}
