@@ -53,7 +53,7 @@ impl World {
         owner.up = false;
         owner.queue.clear();
         owner.due = false;
-        owner.memory = Memory::default();
+        owner.memory = Memory::new(self.bounds);
         owner.ahead = None;
         if self.plan.mutation == Some(Mutation::ForgetTheCursor) {
             owner.disk.cursors.clone_from(&owner.cursors);
@@ -96,7 +96,7 @@ impl World {
         let all: std::collections::BTreeSet<RelayNo> =
             shared.chain(waiting).filter(|peer| *peer != relay).collect();
         for peer in all {
-            self.dial(relay, peer);
+            self.greet_one(relay, peer);
         }
         let keys: Vec<LaneKey> = self.relays[relay].disk.lanes.keys().copied().collect();
         for key in keys {

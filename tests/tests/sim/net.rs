@@ -122,8 +122,7 @@ impl World {
         self.trace.line(self.now, || format!("r{from} reaches r{to}: connection {conn}"));
         // The newest session is current at either end.
         for (own, peer) in [(from, to), (to, from)] {
-            self.relays[own].memory.sessions.insert(peer, conn);
-            self.contact(own, peer);
+            self.contact(own, peer, conn);
         }
     }
 

@@ -1,235 +1,277 @@
-//! The origin's side: lanes that wait, dial, stream, and wait again.
+//! The origin's side: what the federation's lanes and workers do around the schedule and the link's sender.
 
-use posthouse_federation::link::{Lane, Progress, Sender};
-use posthouse_federation::retry::{Backoff, MAX_DELAY_MS};
+use posthouse_federation::host::LaneId;
+use posthouse_federation::link::{Lane, LinkFault, Progress, Sender, compare};
+use posthouse_federation::schedule::{Dialled, Ended, Step, Wake};
+use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::peer::ReceiptFrame;
 use posthouse_spec::{LaneSeq, Millis};
 
-use crate::cast::{RelayNo, cast};
-use crate::net::{Frame, StreamId};
-use crate::relay::{After, Work, Working};
+use crate::cast::{RelayNo, cast, relay_no};
+use crate::net::{ConnId, Frame, StreamId};
+use crate::relay::{After, Memory, Work};
 use crate::store::{LaneKey, Write};
 use crate::world::{Event, World};
 
+/// A lane without work keeps its stream for so long, milliseconds.
+const IDLE_MS: u64 = 5 * 60 * 1000;
+/// How long a stream that is to end waits for the acknowledgement of what is on its way, milliseconds.
+const DRAIN_MS: u64 = 1_000;
+
+fn id(key: LaneKey) -> LaneId {
+    LaneId { peer: cast().domains[key.peer].clone(), class: key.class }
+}
+
+fn key(id: &LaneId) -> LaneKey {
+    LaneKey { peer: relay_no(&id.peer), class: id.class }
+}
+
+/// Why a stream ends.
+enum End {
+    Ended(Ended),
+    Fault(LinkFault),
+}
+
 impl World {
-    /// Something new may wait on a lane.
-    pub(crate) fn wake_lane(&mut self, relay: RelayNo, key: LaneKey) {
-        let work = self.relays[relay].memory.work.get_mut(&key);
-        match work.map(|work| &mut work.state) {
-            Some(Working::Streaming { sender, .. }) => {
-                sender.handle_wake();
-                self.pump(relay, key);
+    /// Tells a relay's schedule something, and does what it says then.
+    fn tell<T>(&mut self, relay: RelayNo, tell: impl FnOnce(&mut Memory, Millis, u64) -> T) -> T {
+        let (now, random) = (Millis(self.now), self.rng.bits());
+        let told = tell(&mut self.relays[relay].memory, now, random);
+        while let Some(step) = self.relays[relay].memory.schedule.poll(now) {
+            match step {
+                Step::Start(lane) => self.start_lane(relay, key(&lane)),
+                Step::Yield(lane) => {
+                    if let Some(work) = self.relays[relay].memory.work.get_mut(&key(&lane)) {
+                        work.leave_by.get_or_insert(self.now + DRAIN_MS);
+                    }
+                    self.go_on_sending(relay, key(&lane));
+                }
+                Step::Connect(domain) => self.connect_to(relay, relay_no(&domain)),
             }
-            Some(Working::Waiting) => {}
-            Some(Working::Connecting) => {}
-            None => self.begin(relay, key),
-        }
-    }
-
-    /// Opens a stream if there is a session, else sees to one.
-    fn begin(&mut self, relay: RelayNo, key: LaneKey) {
-        let now = self.lane_clock(relay);
-        let Some(state) = self.relays[relay].disk.lane_state(&key) else { return };
-        let memory = &mut self.relays[relay].memory;
-        if state.backlog() == 0 {
-            memory.work.remove(&key);
-            return;
-        }
-        let new = || Work { backoff: Backoff::default(), state: Working::Connecting, timer: 0 };
-        let session = memory.sessions.get(&key.peer).copied();
-        let work = memory.work.entry(key).or_insert_with(new);
-        let Some(conn) = session else {
-            work.state = Working::Connecting;
-            return self.reach(relay, key.peer);
-        };
-        let lane = Lane {
-            origin: cast().domains[relay].clone(),
-            destination: cast().domains[key.peer].clone(),
-            class: key.class,
-            incarnation: state.incarnation,
-        };
-        let sender = Sender::new(lane, state, now);
-        let open = sender.open();
-        let stream = self.open_stream(conn, relay, key.class);
-        if let Some(work) = self.relays[relay].memory.work.get_mut(&key) {
-            work.state = Working::Streaming { stream, sender: Box::new(sender), told: state.oldest.0 };
-        }
-        self.send(stream, relay, Frame::Open(open));
-        self.arm(relay, key);
-    }
-
-    /// Dials a relay as soon as its backoff allows.
-    pub(crate) fn reach(&mut self, relay: RelayNo, peer: RelayNo) {
-        let now = self.lane_clock(relay);
-        let not_before = self.relays[relay].memory.backoffs.get(&peer).map_or(Millis(0), Backoff::not_before);
-        if not_before <= now {
-            return self.dial(relay, peer);
         }
         let boot = self.relays[relay].boot;
-        self.after(not_before.0 - now.0, Event::Reach { relay, boot, peer });
-    }
-
-    pub(crate) fn reach_again(&mut self, relay: RelayNo, peer: RelayNo) {
-        let memory = &self.relays[relay].memory;
-        let waits =
-            |key: &LaneKey, work: &Work| key.peer == peer && matches!(work.state, Working::Connecting);
-        if memory.sessions.contains_key(&peer) || !memory.work.iter().any(|(key, work)| waits(key, work)) {
-            return;
-        }
-        self.reach(relay, peer);
-    }
-
-    pub(crate) fn dial_failed(&mut self, relay: RelayNo, peer: RelayNo) {
-        let (now, random) = (self.lane_clock(relay), self.rng.bits());
         let memory = &mut self.relays[relay].memory;
-        memory.backoffs.entry(peer).or_default().handle_failure(now, random);
-        self.unasked_failed(relay, peer);
-        self.reach_again(relay, peer);
-    }
-
-    /// A relay was heard of: its lanes go on over the newest session.
-    pub(crate) fn contact(&mut self, relay: RelayNo, peer: RelayNo) {
-        let memory = &mut self.relays[relay].memory;
-        memory.backoffs.remove(&peer);
-        memory.dialling.remove(&peer);
-        let disk = &self.relays[relay].disk;
-        let keys: Vec<LaneKey> = disk.lanes.keys().filter(|key| key.peer == peer).copied().collect();
-        for key in keys {
-            if let Some(work) = self.relays[relay].memory.work.get_mut(&key) {
-                work.timer += 1;
-            }
-            self.begin(relay, key);
-        }
-        self.ask_waiting(relay, peer);
-    }
-
-    pub(crate) fn session_gone(&mut self, relay: RelayNo, peer: RelayNo) {
-        let keys: Vec<LaneKey> =
-            self.relays[relay].memory.work.keys().filter(|key| key.peer == peer).copied().collect();
-        for key in keys {
-            if let Some(work) = self.relays[relay].memory.work.get_mut(&key)
-                && matches!(work.state, Working::Streaming { .. })
-            {
-                self.begin(relay, key);
+        let timeout = memory.schedule.poll_timeout().map(|at| at.0);
+        if timeout != memory.timeout {
+            memory.timeout = timeout;
+            if let Some(at) = timeout {
+                self.at(at.max(self.now + 1), Event::Scheduled { relay, boot, at });
             }
         }
+        told
     }
 
-    fn pump(&mut self, relay: RelayNo, key: LaneKey) {
-        let now = self.lane_clock(relay);
-        let mut frames = Vec::new();
-        let mut end = None;
-        let owner = &mut self.relays[relay];
-        let Some(lane) = owner.disk.lanes.get_mut(&key) else { return };
-        let Some(Work { state: Working::Streaming { stream, sender, .. }, .. }) =
-            owner.memory.work.get_mut(&key)
-        else {
-            return;
+    pub(crate) fn scheduled(&mut self, relay: RelayNo, at: u64) {
+        if self.relays[relay].memory.timeout == Some(at) {
+            self.relays[relay].memory.timeout = None;
+            self.tell(relay, |_, _, _| ());
+        }
+    }
+
+    /// Something new waits on a lane.
+    pub(crate) fn wake_lane(&mut self, relay: RelayNo, lane: LaneKey) {
+        if self.tell(relay, |memory, _, _| memory.schedule.handle_wake(&id(lane))) == Wake::Nudge {
+            self.nudge(relay, lane);
+        }
+    }
+
+    /// A relay is to be called once.
+    pub(crate) fn greet_one(&mut self, relay: RelayNo, peer: RelayNo) {
+        self.tell(relay, |memory, _, _| memory.schedule.handle_want(&cast().domains[peer]));
+    }
+
+    fn nudge(&mut self, relay: RelayNo, lane: LaneKey) {
+        let memory = &mut self.relays[relay].memory;
+        let Some(work) = memory.work.get_mut(&lane).filter(|work| work.leave_by.is_none()) else { return };
+        if memory.schedule.handle_look(&id(lane)) {
+            work.idle = false;
+            if let Some(sender) = &mut work.sender {
+                sender.handle_wake();
+            }
+            self.go_on_sending(relay, lane);
+        }
+    }
+
+    /// A lane has a place.
+    fn start_lane(&mut self, relay: RelayNo, lane: LaneKey) {
+        if self.relays[relay].memory.work.contains_key(&lane) {
+            return self.nudge(relay, lane);
+        }
+        let wall = self.lane_clock(relay);
+        let state = self.relays[relay].disk.lane_state(&lane);
+        let memory = &mut self.relays[relay].memory;
+        memory.schedule.handle_look(&id(lane));
+        let suspected = memory.suspects.remove(&lane);
+        let Some(state) = state.filter(|state| state.backlog() > 0 || suspected) else {
+            return self.ended(relay, lane, Ended::Done);
         };
-        let life = sender.open().incarnation;
-        while let Some(fetch) = sender.poll_fetch() {
-            // A small batch, so that there are many envelopes.
-            let items = lane.items(life, fetch.from, fetch.max_items.min(self.batch));
-            if items.is_empty() && lane.life() != life {
-                end = Some(None);
+        let Some(conn) = memory.sessions.get(&lane.peer).copied() else {
+            return self.ended(relay, lane, Ended::NoSession { progress: false });
+        };
+        let link = Lane {
+            origin: cast().domains[relay].clone(),
+            destination: cast().domains[lane.peer].clone(),
+            class: lane.class,
+            incarnation: state.incarnation,
+        };
+        let sender = Sender::new(link, state, wall);
+        let open = sender.open();
+        let stream = self.open_stream(conn, relay, lane.class);
+        let work = Work {
+            conn,
+            stream,
+            life: state.incarnation,
+            sender: Some(Box::new(sender)),
+            told: state.oldest.0,
+            progress: false,
+            idle: false,
+            leave_by: None,
+            timer: 0,
+        };
+        self.relays[relay].memory.work.insert(lane, work);
+        self.send(stream, relay, Frame::Open(open));
+        self.arm(relay, lane);
+    }
+
+    /// A lane's stream has ended, or never began.
+    pub(crate) fn ended(&mut self, relay: RelayNo, lane: LaneKey, ended: Ended) {
+        self.trace.line(self.now, || format!("r{relay}'s {} lane to r{}: {ended:?}", lane.class, lane.peer));
+        self.tell(relay, |memory, now, random| {
+            memory.work.remove(&lane);
+            memory.schedule.handle_ended(&id(lane), ended, now, random);
+            if memory.suspects.contains(&lane) {
+                memory.schedule.handle_wake(&id(lane));
+            }
+        });
+    }
+
+    /// Sends what can be sent, or comes to the end of the turn.
+    fn go_on_sending(&mut self, relay: RelayNo, lane: LaneKey) {
+        loop {
+            let now = self.now;
+            let memory = &mut self.relays[relay].memory;
+            let Some(work) = memory.work.get_mut(&lane) else { return };
+            let Some(sender) = &work.sender else { return };
+            if let Some(leave_by) = work.leave_by {
+                if sender.in_flight() > 0 && now < leave_by {
+                    break;
+                }
+                let end = if sender.is_idle() { Ended::Done } else { Ended::Yielded };
+                return self.ended(relay, lane, end);
+            }
+            if work.idle {
                 break;
             }
-            if let Some(last) = items.last() {
-                lane.ledger.hand_out(last.seq.next());
+            match self.send_what_fits(relay, lane) {
+                Ok(()) => {}
+                Err(End::Ended(end)) => return self.ended(relay, lane, end),
+                Err(End::Fault(fault)) => return self.fault(relay, lane, &fault),
             }
-            match sender.handle_items(items, &cast().keys[relay], now) {
+            let memory = &mut self.relays[relay].memory;
+            let Some(work) = memory.work.get_mut(&lane) else { return };
+            let Some(sender) = &mut work.sender else { return };
+            if !sender.is_idle() {
+                break;
+            }
+            work.idle = memory.schedule.handle_caught_up(&id(lane));
+            if !work.idle && memory.schedule.handle_look(&id(lane)) {
+                sender.handle_wake();
+            } else if !work.idle {
+                break;
+            }
+        }
+        self.arm(relay, lane);
+        // A place may have become free.
+        self.tell(relay, |_, _, _| ());
+    }
+
+    fn send_what_fits(&mut self, relay: RelayNo, key: LaneKey) -> Result<(), End> {
+        let wall = self.lane_clock(relay);
+        let owner = &mut self.relays[relay];
+        let (Some(lane), Some(work)) = (owner.disk.lanes.get_mut(&key), owner.memory.work.get_mut(&key))
+        else {
+            return Ok(());
+        };
+        let Some(sender) = &mut work.sender else { return Ok(()) };
+        let (stream, mut woken, mut frames) = (work.stream, true, Vec::new());
+        let mut end = Ok(());
+        while let Some(fetch) = sender.poll_fetch() {
+            // Small batches, so that there are many envelopes.
+            let items = lane.items(work.life, fetch.from, fetch.max_items.min(self.batch));
+            if woken && items.is_empty() && lane.life() != work.life {
+                end = Err(End::Ended(Ended::NewLife));
+                break;
+            }
+            woken = false;
+            match sender.handle_items(items, &cast().keys[relay], wall) {
                 Ok(Some(envelope)) => frames.push(envelope.as_bytes().clone()),
                 Ok(None) => break,
                 Err(fault) => {
-                    end = Some(Some(fault.to_string()));
+                    end = Err(End::Fault(fault));
                     break;
                 }
             }
         }
-        let stream = *stream;
         for bytes in frames {
             self.envelopes += 1;
             self.keep_for_replay(relay, key, &bytes);
             self.send(stream, relay, Frame::Envelope(bytes));
         }
-        match end {
-            Some(None) => self.begin(relay, key),
-            Some(Some(why)) => self.lane_failed(relay, key, &why),
-            None => self.arm(relay, key),
-        }
+        end
     }
 
-    /// The timer for the destination's silence.
+    /// The timer for silence, for the end of the turn, and for a lane without work.
     fn arm(&mut self, relay: RelayNo, key: LaneKey) {
-        let now = self.lane_clock(relay);
-        let boot = self.relays[relay].boot;
+        let (wall, now, boot) = (self.lane_clock(relay), self.now, self.relays[relay].boot);
         let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
+        let Some(sender) = &work.sender else { return };
+        let silence = sender.poll_timeout().map(|at| at.0.saturating_sub(wall.0));
+        let leave = work.leave_by.map(|at| at.saturating_sub(now));
+        let wait = leave.into_iter().chain(silence).min().unwrap_or(IDLE_MS);
         work.timer += 1;
-        let Working::Streaming { sender, .. } = &work.state else { return };
-        let Some(deadline) = sender.poll_timeout() else { return };
-        let (wait, timer) = (deadline.0.saturating_sub(now.0), work.timer);
-        self.after(wait, Event::LaneTimer { relay, boot, key, timer });
+        let timer = work.timer;
+        self.after(wait.max(1), Event::LaneTimer { relay, boot, key, timer });
     }
 
     pub(crate) fn lane_timer(&mut self, relay: RelayNo, key: LaneKey, timer: u64) {
-        let now = self.lane_clock(relay);
-        let Some(work) = self.relays[relay].memory.work.get(&key) else { return };
-        if work.timer != timer {
+        let wall = self.lane_clock(relay);
+        let Some(work) = self.relays[relay].memory.work.get(&key).filter(|work| work.timer == timer) else {
             return;
+        };
+        let Some(sender) = &work.sender else { return };
+        if work.idle {
+            self.ended(relay, key, Ended::Done);
+        } else if sender.handle_timeout(wall) {
+            let progress = work.progress;
+            self.ended(relay, key, Ended::Failed { progress });
+        } else {
+            self.go_on_sending(relay, key);
         }
-        match &work.state {
-            Working::Streaming { sender, .. } if sender.handle_timeout(now) => {
-                self.lane_failed(relay, key, "the destination has gone silent");
-            }
-            Working::Streaming { .. } => self.arm(relay, key),
-            Working::Waiting | Working::Connecting => self.begin(relay, key),
-        }
-    }
-
-    fn lane_failed(&mut self, relay: RelayNo, key: LaneKey, why: &str) {
-        let (now, random) = (self.lane_clock(relay), self.rng.bits());
-        let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
-        let until = work.backoff.handle_failure(now, random);
-        self.trace.line(self.now, || format!("r{relay} {} lane to r{}: {why}", key.class, key.peer));
-        self.wait(relay, key, until.0 - now.0);
-    }
-
-    fn wait(&mut self, relay: RelayNo, key: LaneKey, wait: u64) {
-        let boot = self.relays[relay].boot;
-        let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
-        work.state = Working::Waiting;
-        work.timer += 1;
-        let timer = work.timer;
-        self.after(wait, Event::LaneTimer { relay, boot, key, timer });
     }
 
     pub(crate) fn receipt(
         &mut self,
         relay: RelayNo,
         peer: RelayNo,
-        class: posthouse_spec::envelope::LaneClass,
-        id: StreamId,
+        class: LaneClass,
+        stream: StreamId,
         receipt: ReceiptFrame,
     ) {
         let key = LaneKey { peer, class };
-        let now = self.lane_clock(relay);
-        let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
-        let Working::Streaming { stream, sender, told } = &mut work.state else { return };
-        if *stream != id {
-            return;
-        }
-        let life = sender.open().incarnation;
-        match sender.handle_receipt(receipt, now) {
+        let wall = self.lane_clock(relay);
+        let work = self.relays[relay].memory.work.get_mut(&key).filter(|work| work.stream == stream);
+        let Some(work) = work else { return };
+        let Some(sender) = &mut work.sender else { return };
+        match sender.handle_receipt(receipt, wall) {
             Ok(Progress::Acknowledged { next, refused }) => {
-                if next > LaneSeq(*told) || !refused.is_empty() {
-                    *told = next.0;
-                    work.backoff.handle_contact();
-                    let write = Write::Acked { lane: key, life, next: next.0, refused };
+                if next > LaneSeq(work.told) || !refused.is_empty() {
+                    (work.told, work.progress) = (next.0, true);
+                    let write = Write::Acked { lane: key, life: work.life, next: next.0, refused };
                     self.write(relay, write, After::Nothing);
                 }
-                self.pump(relay, key);
+                self.go_on_sending(relay, key);
             }
-            Ok(Progress::Later { retry_after_ms }) => self.wait(relay, key, retry_after_ms.min(MAX_DELAY_MS)),
+            Ok(Progress::Later { retry_after_ms }) => self.ended(relay, key, Ended::Later(retry_after_ms)),
             Ok(Progress::Refused(refusal)) => {
                 let why = format!("{}: {}", refusal.rule, refusal.detail.as_str());
                 self.broke("no honest relay breaks a rule", format!("r{relay} to r{peer}: {why}"));
@@ -238,7 +280,96 @@ impl World {
         }
     }
 
-    fn fault(&mut self, relay: RelayNo, key: LaneKey, fault: &posthouse_federation::link::LinkFault) {
-        self.broke("links stay sound", format!("r{relay} {} lane to r{}: {fault}", key.class, key.peer));
+    /// One of the two relays was restored from a copy, and the lane goes on in another life; or it is a bug.
+    fn fault(&mut self, relay: RelayNo, key: LaneKey, fault: &LinkFault) {
+        self.trace.line(self.now, || format!("r{relay}'s {} lane to r{}: {fault}", key.class, key.peer));
+        if fault.restored().is_none() || !self.restored {
+            let detail = format!("r{relay}'s {} lane to r{}: {fault}", key.class, key.peer);
+            return self.broke("links stay sound", detail);
+        }
+        let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
+        // Until the new life is durable, the lane keeps its place.
+        work.sender = None;
+        let write = Write::BeginLife { lane: key, life: work.life };
+        self.write(relay, write, After::NewLife(key));
+    }
+
+    fn connect_to(&mut self, relay: RelayNo, peer: RelayNo) {
+        if self.relays[relay].memory.sessions.contains_key(&peer) {
+            let domain = &cast().domains[peer];
+            self.tell(relay, |memory, now, random| {
+                memory.schedule.handle_dialled(domain, Dialled::Reached, now, random);
+            });
+        } else {
+            self.relays[relay].memory.connecting.insert(peer);
+            self.dial(relay, peer);
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, relay: RelayNo, peer: RelayNo) {
+        let (wall, random) = (self.lane_clock(relay), self.rng.bits());
+        let memory = &mut self.relays[relay].memory;
+        // What the relay's peers remember goes by the wall clock.
+        let backoff = memory.backoffs.entry(peer).or_default();
+        if wall >= backoff.not_before() {
+            backoff.handle_failure(wall, random);
+        }
+        let wait = backoff.not_before().0.saturating_sub(wall.0);
+        if memory.connecting.remove(&peer) {
+            self.tell(relay, |memory, now, random| {
+                let dialled = if wait > 0 { Dialled::FailedUntil(now.after(wait)) } else { Dialled::Failed };
+                memory.schedule.handle_dialled(&cast().domains[peer], dialled, now, random);
+            });
+        }
+        self.unasked_failed(relay, peer);
+    }
+
+    /// There is a new session with a relay: streams over older ones end, and both compare where their lanes stand.
+    pub(crate) fn contact(&mut self, relay: RelayNo, peer: RelayNo, conn: ConnId) {
+        let memory = &mut self.relays[relay].memory;
+        memory.sessions.insert(peer, conn);
+        memory.backoffs.remove(&peer);
+        memory.dialling.remove(&peer);
+        let dialled = memory.connecting.remove(&peer);
+        let domain = &cast().domains[peer];
+        self.tell(relay, |memory, now, random| {
+            if dialled {
+                memory.schedule.handle_dialled(domain, Dialled::Reached, now, random);
+            }
+            memory.schedule.handle_session(domain, true);
+        });
+        self.end_streams(relay, peer, |work| work.conn != conn);
+        self.ask_waiting(relay, peer);
+        self.suspect(relay, peer);
+    }
+
+    /// Compares what the other relay's hello says of the lanes from here.
+    fn suspect(&mut self, relay: RelayNo, peer: RelayNo) {
+        let keys: Vec<LaneKey> =
+            self.relays[relay].disk.lanes.keys().filter(|key| key.peer == peer).copied().collect();
+        for key in keys {
+            let Some(state) = self.relays[relay].disk.lane_state(&key) else { continue };
+            let lane = crate::store::InLane { origin: relay, class: key.class, life: state.incarnation };
+            if compare(&state, LaneSeq(self.relays[peer].disk.cursor(&lane))).is_err() {
+                self.relays[relay].memory.suspects.insert(key);
+                self.wake_lane(relay, key);
+            }
+        }
+    }
+
+    pub(crate) fn session_gone(&mut self, relay: RelayNo, peer: RelayNo) {
+        self.end_streams(relay, peer, |_| true);
+    }
+
+    fn end_streams(&mut self, relay: RelayNo, peer: RelayNo, which: impl Fn(&Work) -> bool) {
+        let memory = &self.relays[relay].memory;
+        let over =
+            memory.work.iter().filter(|(key, work)| key.peer == peer && work.sender.is_some() && which(work));
+        let over: Vec<(LaneKey, bool)> = over.map(|(key, work)| (*key, work.progress)).collect();
+        for (key, progress) in over {
+            let there = self.relays[relay].memory.sessions.contains_key(&peer);
+            let end = if there { Ended::Yielded } else { Ended::NoSession { progress } };
+            self.ended(relay, key, end);
+        }
     }
 }

@@ -1,15 +1,17 @@
 //! One relay: what it has on disk, what waits for the writer, and what it has in memory, which a crash takes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use posthouse_federation::link::{Receiver, Sender};
 use posthouse_federation::policy::Policy;
 use posthouse_federation::retry::Backoff;
+use posthouse_federation::schedule::{Bounds, Schedule};
+use posthouse_spec::Incarnation;
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::peer::deliver::RefusedItem;
 
-use crate::cast::{DeviceNo, RelayNo};
+use crate::cast::{DeviceNo, RelayNo, RoomNo};
 use crate::follow::Task;
 use crate::net::{AskId, ConnId, Question, StreamId};
 use crate::store::{InLane, LaneKey, Store, Write};
@@ -33,6 +35,8 @@ pub(crate) enum After {
         stream: StreamId,
     },
     Task(u64),
+    /// A lane has begun another life.
+    NewLife(LaneKey),
     /// The hub's answer to another relay …
     Answer {
         conn: ConnId,
@@ -72,24 +76,23 @@ pub(crate) struct Control {
     pub(crate) refused: Vec<RefusedItem>,
 }
 
-/// The origin's side of one lane, in memory.
+/// The origin's side of one lane, in memory: a stream that is open.
 pub(crate) struct Work {
-    pub(crate) backoff: Backoff,
-    pub(crate) state: Working,
+    pub(crate) conn: ConnId,
+    pub(crate) stream: StreamId,
+    pub(crate) life: Incarnation,
+    /// Gone while the lane begins another life.
+    pub(crate) sender: Option<Box<Sender>>,
+    /// What the outbox was told last.
+    pub(crate) told: u64,
+    /// Whether anything was acknowledged.
+    pub(crate) progress: bool,
+    /// Whether the lane has caught up and given its place back.
+    pub(crate) idle: bool,
+    /// Until when the stream ends, once its turn is over.
+    pub(crate) leave_by: Option<u64>,
     /// Timers of an earlier state are void.
     pub(crate) timer: u64,
-}
-
-pub(crate) enum Working {
-    /// A session is needed.
-    Connecting,
-    /// Not before a time.
-    Waiting,
-    Streaming {
-        stream: StreamId,
-        sender: Box<Sender>,
-        told: u64,
-    },
 }
 
 /// A device's socket.
@@ -100,10 +103,17 @@ pub(crate) struct Socket {
     pub(crate) pushed: u64,
 }
 
+/// What a crash takes.
 #[derive(Default)]
 pub(crate) struct Memory {
+    pub(crate) schedule: Schedule,
+    /// When the schedule wants to be asked next.
+    pub(crate) timeout: Option<u64>,
+    pub(crate) suspects: BTreeSet<LaneKey>,
     pub(crate) sessions: BTreeMap<RelayNo, ConnId>,
     pub(crate) backoffs: BTreeMap<RelayNo, Backoff>,
+    /// Relays that the schedule waits for.
+    pub(crate) connecting: BTreeSet<RelayNo>,
     pub(crate) dialling: BTreeMap<RelayNo, u64>,
     pub(crate) work: BTreeMap<LaneKey, Work>,
     pub(crate) incoming: BTreeMap<(RelayNo, LaneClass), Incoming>,
@@ -112,7 +122,7 @@ pub(crate) struct Memory {
     pub(crate) unasked: Vec<(RelayNo, AskId, Question)>,
     pub(crate) asked: BTreeMap<AskId, u64>,
     pub(crate) sockets: BTreeMap<DeviceNo, Socket>,
-    pub(crate) catching_up: std::collections::BTreeSet<usize>,
+    pub(crate) catching_up: BTreeSet<RoomNo>,
 }
 
 pub(crate) struct Relay {
@@ -132,8 +142,14 @@ pub(crate) struct Relay {
     pub(crate) cursors: BTreeMap<InLane, u64>,
 }
 
+impl Memory {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self { schedule: Schedule::new(bounds), ..Self::default() }
+    }
+}
+
 impl Relay {
-    pub(crate) fn new(disk: Store) -> Self {
+    pub(crate) fn new(disk: Store, bounds: Bounds) -> Self {
         Self {
             up: true,
             boot: 1,
@@ -142,7 +158,7 @@ impl Relay {
             disk,
             queue: Vec::new(),
             due: false,
-            memory: Memory::default(),
+            memory: Memory::new(bounds),
             ahead: None,
             cursors: BTreeMap::new(),
         }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
+use posthouse_federation::schedule::{Bounds, Ended};
 use posthouse_relay::quota::Quota;
 use posthouse_spec::Millis;
 
@@ -28,7 +29,7 @@ const TICK_MS: u64 = 2_000;
 pub(crate) enum Event {
     Commit { relay: RelayNo, boot: u64 },
     Dialled { from: RelayNo, boot: u64, to: RelayNo, number: u64 },
-    Reach { relay: RelayNo, boot: u64, peer: RelayNo },
+    Scheduled { relay: RelayNo, boot: u64, at: u64 },
     Lost { conn: ConnId, relay: RelayNo, boot: u64 },
     Frame { stream: StreamId, from: RelayNo, frame: Frame },
     LaneTimer { relay: RelayNo, boot: u64, key: LaneKey, timer: u64 },
@@ -88,6 +89,9 @@ pub(crate) struct World {
     /// Whether acknowledgements are held against the disk as they go out. Without it a planted bug must show in what
     /// comes of it.
     pub(crate) strict: bool,
+    /// Whether any relay was restored from a copy.
+    pub(crate) restored: bool,
+    pub(crate) bounds: Bounds,
     /// Most items of one envelope, and of one lane in flight.
     pub(crate) batch: usize,
     pub(crate) credit: u64,
@@ -108,8 +112,16 @@ impl World {
             Profile::SmallMailboxes => Quota { items: SMALL_MAILBOX, bytes: u64::MAX },
             _ => Quota::default(),
         };
+        let bounds = Bounds {
+            active: 1 + rng.below(16),
+            idle: 1 + rng.below(8),
+            dials: 2 + rng.below(4),
+            redials: 1,
+            slice_ms: rng.between(100, 1_000),
+            ..Bounds::default()
+        };
         let relays: Vec<Relay> = (0..plan.relays)
-            .map(|no| Relay::new(Store::new(no, no * DEVICES..(no + 1) * DEVICES, quota)))
+            .map(|no| Relay::new(Store::new(no, no * DEVICES..(no + 1) * DEVICES, quota), bounds))
             .collect();
         let mut world = Self {
             now: 0,
@@ -119,6 +131,8 @@ impl World {
             trace: Trace::new(tracing),
             broken: None,
             strict,
+            restored: false,
+            bounds,
             batch: 1 + rng.below(8),
             credit: rng.between(2, 32),
             slow_until: vec![0; relays.len()],
@@ -147,7 +161,7 @@ impl World {
         self.at(self.now.saturating_add(wait), event);
     }
 
-    /// The clock by which a relay's lanes go.
+    /// A relay's own clock.
     pub(crate) fn lane_clock(&self, relay: RelayNo) -> Millis {
         // So far ahead that a clock that is off by hours does not show a time before the beginning.
         Millis(self.relays[relay].clock(self.now + (1 << 40)))
@@ -231,9 +245,7 @@ impl World {
             Event::Dialled { from, boot, to, number } if self.is_current(from, boot) => {
                 self.dialled(from, to, number);
             }
-            Event::Reach { relay, boot, peer } if self.is_current(relay, boot) => {
-                self.reach_again(relay, peer)
-            }
+            Event::Scheduled { relay, boot, at } if self.is_current(relay, boot) => self.scheduled(relay, at),
             Event::Lost { conn, relay, boot } if self.is_current(relay, boot) => self.lost(conn, relay),
             Event::Frame { stream, from, frame } => {
                 self.frame(stream, from, frame);
@@ -303,7 +315,7 @@ impl World {
         }
         let keys: Vec<LaneKey> = self.relays[relay].disk.lanes.keys().copied().collect();
         for key in keys {
-            if !self.relays[relay].memory.work.contains_key(&key) {
+            if self.relays[relay].disk.lanes[&key].rows.front().is_some() {
                 self.wake_lane(relay, key);
             }
         }
@@ -385,6 +397,7 @@ impl World {
             After::Ready { device, socket } => self.hello_answered(relay, device, socket, &outcome),
             After::Received { origin, class, stream } => self.received(relay, origin, class, stream, outcome),
             After::Task(task) => self.task_stepped(relay, task, &outcome),
+            After::NewLife(key) => self.ended(relay, key, Ended::NewLife),
             After::Answer { conn, ask, to } => {
                 let reply = match outcome {
                     Outcome::Decided(ruling) => Reply::Decided(ruling),

@@ -72,13 +72,22 @@ impl OutLane {
         self.ledger = Ledger::at_start(self.ledger.incarnation, self.ledger.next, self.ledger.acked);
     }
 
-    /// The items from `from` on; nothing for another life of the lane.
-    pub(crate) fn items(&self, life: Incarnation, from: LaneSeq, max: usize) -> Vec<OutboundItem> {
+    fn shift(&mut self, down: u64) {
+        self.rows.iter_mut().for_each(|row| row.seq -= down);
+    }
+
+    /// The items from `from` on, which are handed out with this; nothing for another life of the lane.
+    pub(crate) fn items(&mut self, life: Incarnation, from: LaneSeq, max: usize) -> Vec<OutboundItem> {
         if life != self.life() {
             return Vec::new();
         }
         let rows = self.rows.iter().filter(|row| row.seq >= from.0).take(max);
-        rows.map(|row| OutboundItem { seq: LaneSeq(row.seq), bytes: row.bytes.clone() }).collect()
+        let items: Vec<_> =
+            rows.map(|row| OutboundItem { seq: LaneSeq(row.seq), bytes: row.bytes.clone() }).collect();
+        if let Some(last) = items.last() {
+            self.ledger.hand_out(last.seq.next());
+        }
+        items
     }
 }
 
@@ -117,6 +126,17 @@ impl Store {
         }
     }
 
+    /// A lane that cannot go on in that life begins another one with everything that waits.
+    pub(super) fn begin_life(&mut self, key: LaneKey, old: Incarnation, around: &mut Around) -> Outcome {
+        if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.life() == old) {
+            let down = lane.ledger.begin_life(life(around, key, 2));
+            lane.shift(down);
+            around.facts.push(Fact::NewLife);
+            around.lanes.push(key);
+        }
+        Outcome::Done
+    }
+
     /// Expires the old part of each lane. What is left begins a new life.
     pub(super) fn sweep(&mut self, retention_ms: u64, around: &mut Around) -> Outcome {
         let before = around.now.saturating_sub(retention_ms);
@@ -129,9 +149,7 @@ impl Store {
             let (old, new) = (lane.life(), life(around, key, 1));
             let new = if around.is(Mutation::RenumberInOneLife) { old } else { new };
             let down = lane.ledger.expire(LaneSeq(last), new).unwrap_or_default();
-            for row in &mut lane.rows {
-                row.seq -= down;
-            }
+            lane.shift(down);
             around.facts.push(Fact::NewLife);
             around.lanes.push(key);
             for row in gone {

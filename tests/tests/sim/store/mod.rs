@@ -102,6 +102,10 @@ pub(crate) enum Write {
         next: u64,
         refused: Vec<RefusedItem>,
     },
+    BeginLife {
+        lane: LaneKey,
+        life: Incarnation,
+    },
     Sweep {
         retention_ms: u64,
     },
@@ -224,6 +228,7 @@ impl Store {
             }
             Write::TellDecided(ruling) => self.tell_early(ruling, around),
             Write::Acked { lane, life, next, refused } => self.acked(lane, *life, *next, refused, around),
+            Write::BeginLife { lane, life } => self.begin_life(*lane, *life, around),
             Write::Sweep { retention_ms } => self.sweep(*retention_ms, around),
         }
     }

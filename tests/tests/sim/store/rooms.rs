@@ -181,6 +181,10 @@ impl Store {
     /// Says that this relay will send nothing more of an epoch: behind its last message, because from this transaction on
     /// it takes none of that epoch.
     fn end_epoch(&mut self, room: RoomNo, epoch: u64, hub: RelayNo, old: &Roster, around: &mut Around) {
+        if !old.has_relay(self.domain()) {
+            // A hub orders rooms in which nobody of it is.
+            return;
+        }
         for device in devices(old, self.own) {
             self.deliver(device, Delivery::EpochEnd { room, origin: self.own, epoch }, around);
         }
