@@ -150,7 +150,13 @@ impl Inbox for RelayHost {
         oldest: LaneSeq,
     ) -> Result<LaneSeq, HostError> {
         let lane = Incoming { origin: origin.clone(), class, incarnation };
-        self.store.resume_at(&lane, oldest).await.map_err(failed)
+        let next = self.store.resume_at(&lane, oldest).await.map_err(failed)?;
+        if next < oldest {
+            tracing::warn!(%origin, %class, %oldest, %next,
+                "a relay goes on with a life of a lane that is not known here, or not so far: it was forgotten, or this \
+                 relay was restored from a copy. That relay begins another life of it");
+        }
+        Ok(next)
     }
 
     async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError> {

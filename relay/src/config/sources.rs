@@ -29,6 +29,7 @@ pub(super) const KEYS: &[&str] = &[
     "peers.policy",
     "peers.domains",
     "peers.private_addresses",
+    "peers.gossip",
     "mailbags.holders",
     "mailbags.hold_for",
     "mailbags.quota_mb",
@@ -43,6 +44,8 @@ pub(super) const KEYS: &[&str] = &[
     "limits.registrations_per_minute",
     "limits.logins_per_minute",
     "limits.claims_per_minute",
+    "limits.outbox_items_per_relay",
+    "limits.outbox_mb_per_relay",
     "log.format",
     "log.level",
 ];
@@ -179,7 +182,7 @@ fn environment_value(key: &str, text: String) -> Value {
     let typed = section == "limits"
         || section == "mailbags"
         || LISTS.contains(&key)
-        || matches!(key, "http.max_connections" | "peers.private_addresses" | "circuits.offer");
+        || matches!(key, "http.max_connections" | "peers.private_addresses" | "peers.gossip" | "circuits.offer");
     match text.parse::<Value>() {
         Ok(value) if typed => value,
         _ => Value::from(text),

@@ -97,6 +97,8 @@ policy = {policy}
 domains = {domains}
 # Whether other relays may be looked for at addresses that are not public.
 private_addresses = {private}
+# Whether relays tell each other of third ones: where they can be reached, and which keys are theirs.
+gossip = {gossip}
 
 {mailbags}
 {circuits}
@@ -107,6 +109,10 @@ retention_days = {retention}
 registrations_per_minute = {registrations}
 logins_per_minute = {logins}
 claims_per_minute = {claims}
+# Messages that may wait for one other relay, and their size together. A full one takes no more until that relay has come
+# for some, and senders are told; nothing that waits is dropped for that.
+outbox_items_per_relay = {outbox_items}
+outbox_mb_per_relay = {outbox_mb}
 
 [log]
 # "text" or "json", on standard error.
@@ -128,12 +134,15 @@ level = {log_level}
         policy = quoted(&config.peers.policy),
         domains = list(&config.peers.domains),
         private = config.peers.private_addresses,
+        gossip = config.peers.gossip,
         mailbags = super::mailbags::section(&config.mailbags),
         circuits = super::circuits::section(&config.circuits),
         retention = config.limits.retention_days,
         registrations = config.limits.registrations_per_minute,
         logins = config.limits.logins_per_minute,
         claims = config.limits.claims_per_minute,
+        outbox_items = config.limits.outbox_items_per_relay,
+        outbox_mb = config.limits.outbox_mb_per_relay,
         log_format = quoted(&config.log.format),
         log_level = quoted(&config.log.level),
     )

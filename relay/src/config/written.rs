@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use posthouse_spec::limits::RETENTION_MS;
 use serde::{Deserialize, Serialize};
 
+use crate::quota::{MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS};
+
 use super::circuits::CircuitsConfig;
 use super::mailbags::MailbagsConfig;
 
 /// A day, milliseconds.
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// A mebibyte, bytes.
+pub(super) const MIB: u64 = 1024 * 1024;
 
 /// Everything that can be configured, as it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +73,8 @@ pub struct PeersConfig {
     pub domains: Vec<String>,
     /// Whether other relays may be looked for at addresses that are not public.
     pub private_addresses: bool,
+    /// Whether manifests are gossiped.
+    pub gossip: bool,
 }
 
 /// Bounds that an operator may move.
@@ -83,6 +89,10 @@ pub struct LimitsConfig {
     pub logins_per_minute: u32,
     /// Key package claims and look-ups a minute by one account.
     pub claims_per_minute: u32,
+    /// Messages that may wait for one other relay.
+    pub outbox_items_per_relay: u64,
+    /// Mebibytes of messages that may wait for one other relay.
+    pub outbox_mb_per_relay: u64,
 }
 
 /// The log, which goes to standard error.
@@ -133,6 +143,7 @@ impl Default for PeersConfig {
             policy: "open".into(),
             domains: Vec::new(),
             private_addresses: false,
+            gossip: true,
         }
     }
 }
@@ -144,6 +155,8 @@ impl Default for LimitsConfig {
             registrations_per_minute: 20,
             logins_per_minute: 60,
             claims_per_minute: 120,
+            outbox_items_per_relay: MAX_OUTBOX_ITEMS,
+            outbox_mb_per_relay: MAX_OUTBOX_BYTES / MIB,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Cursors of incoming lanes: the position that each expects next, moved in the transaction that takes its items.
 
+use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::peer::deliver::RefusedItem;
 use posthouse_spec::peer::hello::LaneCursor;
 use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis};
@@ -10,6 +11,8 @@ use super::handle::Store;
 use super::lanes::class;
 use super::tx::Tx;
 use super::types::Incoming;
+pub(crate) use crate::lane::Pass;
+use crate::lane::{MAX_LIVES, pass, surplus};
 
 /// Cursors of one origin that a hello tells of: the newest ones.
 const MAX_TOLD: i64 = 16;
@@ -77,18 +80,79 @@ impl Tx {
 
     /// Moves a cursor; it is written with the batch.
     pub(crate) fn move_cursor(&mut self, now: Millis, lane: &Incoming, next: LaneSeq) {
-        self.caches.cursors.insert(lane.clone(), next);
+        let before = self.caches.cursors.insert(lane.clone(), next);
+        if before.is_none_or(|before| before == LaneSeq(1)) {
+            self.pending.new_lives.insert((lane.origin.clone(), lane.class));
+        }
         self.pending.cursors.insert(lane.clone(), now);
+    }
+
+    /// Writes the cursors that have moved.
+    pub(super) async fn flush_cursors(&mut self) -> Result<(), StoreError> {
+        for (lane, at) in std::mem::take(&mut self.pending.cursors) {
+            let Some(next) = self.caches.cursors.get(&lane) else { continue };
+            sqlx::query(
+                "INSERT INTO cursors (origin, class, incarnation, next, touched) VALUES (?,?,?,?,?) \
+                 ON CONFLICT (origin, class, incarnation) \
+                 DO UPDATE SET next = excluded.next, touched = excluded.touched",
+            )
+            .bind(lane.origin.as_str())
+            .bind(sql(lane.class.code()))
+            .bind(lane.incarnation.as_bytes().as_slice())
+            .bind(sql(next.0))
+            .bind(sql(at.0))
+            .execute(&mut self.conn)
+            .await
+            .map_err(StoreError::sql("move a lane's cursor"))?;
+        }
+        for (origin, class) in std::mem::take(&mut self.pending.new_lives) {
+            self.bound_lives(origin, class).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest lives of a lane, where there are too many.
+    async fn bound_lives(&mut self, origin: Domain, class: LaneClass) -> Result<(), StoreError> {
+        let doing = "bound the lives of a lane";
+        let rows = sqlx::query("SELECT incarnation, touched FROM cursors WHERE origin = ? AND class = ?")
+            .bind(origin.as_str())
+            .bind(sql(class.code()))
+            .fetch_all(&mut self.conn)
+            .await
+            .map_err(StoreError::sql(doing))?;
+        let lives = rows
+            .iter()
+            .map(|row| Ok((row.fixed(0, Incarnation::from_slice)?, Millis(row.number(1)?))))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        for incarnation in surplus(&lives) {
+            tracing::warn!(%origin, %class, bound = MAX_LIVES, "a relay begins too many lives of a lane; the oldest is forgotten");
+            for text in [
+                "DELETE FROM cursors WHERE origin = ? AND class = ? AND incarnation = ?",
+                "DELETE FROM refusals WHERE origin = ? AND class = ? AND incarnation = ?",
+            ] {
+                sqlx::query(text)
+                    .bind(origin.as_str())
+                    .bind(sql(class.code()))
+                    .bind(incarnation.as_bytes().as_slice())
+                    .execute(&mut self.conn)
+                    .await
+                    .map_err(StoreError::sql(doing))?;
+            }
+            self.caches.cursors.remove(&Incoming { origin: origin.clone(), class, incarnation });
+        }
+        Ok(())
     }
 
     /// Moves a cursor over one item, unless it has passed that item already.
     pub(crate) async fn pass(&mut self, now: Millis, place: Option<&LanePlace>) -> Result<Pass, StoreError> {
         let Some(place) = place else { return Ok(Pass::First) };
         let expected = self.cursor(&place.lane).await?;
-        if place.seq != expected {
-            return Ok(Pass::Repeat);
+        match pass(expected, place.seq) {
+            Pass::First => self.move_cursor(now, &place.lane, expected.next()),
+            Pass::Repeat => return Ok(Pass::Repeat),
+            // Whole runs are judged before their items, so this one cannot be. Nothing is taken of it.
+            Pass::Ahead => return Ok(Pass::Repeat),
         }
-        self.move_cursor(now, &place.lane, expected.next());
         Ok(Pass::First)
     }
 }
@@ -100,15 +164,6 @@ pub struct LanePlace {
     pub lane: Incoming,
     /// The item's position.
     pub seq: LaneSeq,
-}
-
-/// Whether an item is taken for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// It is.
-    First,
-    /// The cursor has passed it.
-    Repeat,
 }
 
 impl Store {

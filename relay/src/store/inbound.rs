@@ -11,6 +11,7 @@ use super::handle::Store;
 use super::items::{ItemKind, NewItem};
 use super::tx::Tx;
 use super::types::Incoming;
+use crate::lane::{Arrival, arrive};
 use crate::mailbox::MailboxKey;
 use crate::rooms::{Placement, place_end, place_message};
 
@@ -85,11 +86,11 @@ impl Tx {
         items: Vec<InboundItem>,
     ) -> Result<InboundOutcome, StoreError> {
         let expected = self.cursor(lane).await?;
-        if first > expected {
+        let Arrival::Run { skip, next: _ } = arrive(expected, first, items.len() as u64) else {
             return Ok(InboundOutcome::Gap { expected });
-        }
-        let passed = usize::try_from(expected.0 - first.0).unwrap_or(usize::MAX);
-        let seen = expected.min(LaneSeq(first.0 + items.len() as u64));
+        };
+        let passed = usize::try_from(skip).unwrap_or(usize::MAX);
+        let seen = LaneSeq(first.0 + skip);
         // What comes again may have been refused before, and its origin may not have heard of it.
         let mut refused = if first < seen { self.refusals(lane, first, seen).await? } else { Vec::new() };
         let (mut seq, told) = (expected, refused.len());

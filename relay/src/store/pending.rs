@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use posthouse_spec::{LaneSeq, MailboxSeq, Millis, Number};
+use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::{Domain, LaneSeq, MailboxSeq, Millis, Number};
 
 use super::items::NewItem;
 use super::types::{Incoming, LaneId};
@@ -24,6 +25,8 @@ pub(crate) struct Pending {
     pub(crate) lanes: HashSet<LaneId>,
     /// Cursors that have moved, and when.
     pub(crate) cursors: HashMap<Incoming, Millis>,
+    /// Lanes that came in a life of which nothing was known: their lives are bounded.
+    pub(crate) new_lives: HashSet<(Domain, LaneClass)>,
     /// Device rows whose mailboxes may go up to a position.
     pub(crate) mailbox_acks: HashMap<i64, MailboxSeq>,
     /// Lanes whose outbox rows may go below a row number.

@@ -17,6 +17,7 @@ use super::error::StoreError;
 use super::handle::Store;
 use super::tx::Tx;
 use super::types::Incoming;
+use crate::lane::resume_at;
 
 impl Store {
     /// The position from which a lane goes on whose origin still has everything from `oldest` on: its cursor, or before
@@ -36,7 +37,7 @@ impl Store {
         .fetch_one(self.readers())
         .await
         .map_err(StoreError::sql("find a lane's first refusal"))?;
-        Ok(row.row_id_or_null(0)?.map_or(cursor, |seq| cursor.min(LaneSeq(seq.unsigned_abs()))))
+        Ok(resume_at(cursor, row.row_id_or_null(0)?.map(|seq| LaneSeq(seq.unsigned_abs()))))
     }
 }
 

@@ -240,26 +240,6 @@ impl Tx {
         Ok(())
     }
 
-    async fn flush_cursors(&mut self) -> Result<(), StoreError> {
-        for (lane, at) in std::mem::take(&mut self.pending.cursors) {
-            let Some(next) = self.caches.cursors.get(&lane) else { continue };
-            sqlx::query(
-                "INSERT INTO cursors (origin, class, incarnation, next, touched) VALUES (?,?,?,?,?) \
-                 ON CONFLICT (origin, class, incarnation) \
-                 DO UPDATE SET next = excluded.next, touched = excluded.touched",
-            )
-            .bind(lane.origin.as_str())
-            .bind(sql(lane.class.code()))
-            .bind(lane.incarnation.as_bytes().as_slice())
-            .bind(sql(next.0))
-            .bind(sql(at.0))
-            .execute(&mut self.conn)
-            .await
-            .map_err(StoreError::sql("move a lane's cursor"))?;
-        }
-        Ok(())
-    }
-
     async fn flush_acks(&mut self) -> Result<(), StoreError> {
         for (device, through) in std::mem::take(&mut self.pending.mailbox_acks) {
             let rows = sqlx::query("DELETE FROM mailbox WHERE device = ? AND seq <= ? RETURNING item")

@@ -3,11 +3,12 @@ use posthouse_spec::cbor::Octets;
 use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem};
 use posthouse_spec::limits::{LANE_WINDOW_ITEMS, MAX_ASIDE};
 use posthouse_spec::peer::deliver::ItemRefusal;
-use posthouse_spec::{Cbor, Epoch, LaneSeq};
+use posthouse_spec::{Cbor, Epoch, Incarnation, LaneSeq};
 
 use super::super::inbound::{InboundItem, InboundOutcome};
 use super::super::types::Incoming;
 use super::support::*;
+use crate::lane::MAX_LIVES;
 use crate::quota::Quota;
 
 fn message(epoch: u64, body: &str) -> Item {
@@ -218,4 +219,25 @@ async fn a_full_mailbox_refuses_to_the_sending_relay_but_not_what_it_accepted_be
     world.advance(Epoch(0), &[&world.alice, &world.anna, &world.bob]).await;
     let alice = shorts(&world.mailbox(&world.alice).await);
     assert_eq!(alice, ["b.example e0 one", "decided 0", "a.example ends 0", "b.example e1 three"]);
+}
+
+#[tokio::test]
+async fn a_relay_that_invents_lives_is_remembered_in_few() {
+    let mut world = World::with_room().await;
+    let life = |n: u8| Incoming { incarnation: Incarnation::new([n; 16]), ..from_b() };
+    let garbage = || vec![InboundItem::read(&Bytes::from_static(&[0xff])).unwrap()];
+    for n in 1..=20 {
+        let at = NOW.after(u64::from(n));
+        world.store.receive_messages(at, life(n), LaneSeq(1), garbage()).await.unwrap();
+    }
+    assert_eq!(world.count("cursors").await, MAX_LIVES as i64);
+    assert_eq!(world.count("refusals").await, MAX_LIVES as i64);
+    world.restart().await;
+    assert_eq!(world.store.cursor(&life(20)).await.unwrap(), LaneSeq(2));
+    assert_eq!(world.store.cursor(&life(13)).await.unwrap(), LaneSeq(2));
+    // One that was forgotten begins at 1 again: its origin sees that, and begins another one.
+    assert_eq!(world.store.resume_at(&life(12), LaneSeq(2)).await.unwrap(), LaneSeq(1));
+    let other = Incoming { origin: domain("c.example"), ..life(1) };
+    world.store.receive_messages(NOW, other, LaneSeq(1), garbage()).await.unwrap();
+    assert_eq!(world.count("cursors").await, MAX_LIVES as i64 + 1);
 }

@@ -1,10 +1,12 @@
 use posthouse_spec::cbor::Text;
+use posthouse_spec::client::Refusal;
 use posthouse_spec::envelope::{Item, LaneClass};
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::{Epoch, Incarnation, LaneSeq};
 
 use super::super::types::SubmitOutcome;
 use super::support::*;
+use crate::quota::{Quota, Quotas};
 
 #[tokio::test]
 async fn a_lane_is_numbered_without_gaps_and_ends_an_epoch_behind_its_last_message() {
@@ -64,4 +66,95 @@ async fn a_lane_that_was_never_used_has_an_incarnation_that_stays() {
     assert_eq!((fresh.oldest, fresh.next), (LaneSeq(1), LaneSeq(1)));
     world.restart().await;
     assert_eq!(world.store.lane(&lane).await.unwrap(), fresh);
+}
+
+/// What waits on the messages lane to b, in short: position and body.
+async fn waiting(world: &World) -> Vec<(u64, String)> {
+    let lane = world.lane(LaneClass::Messages).await;
+    lane.into_iter()
+        .filter_map(|(seq, item)| match item {
+            Item::Message(item) => Some((seq, String::from_utf8_lossy(&item.body).into_owned())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_lane_begins_another_life_with_what_waits() {
+    let mut world = World::with_room().await;
+    for n in 1..=4 {
+        assert_eq!(world.submit(&world.alice, n, n.to_string().as_bytes()).await, SubmitOutcome::Accepted);
+    }
+    let lane = to_b(LaneClass::Messages);
+    let first = world.store.lane(&lane).await.unwrap();
+    world.store.lane_acknowledged(NOW, &lane, first.incarnation, LaneSeq(3), Vec::new()).await.unwrap();
+    world.store.begin_lane_life(&lane, first.incarnation).await.unwrap();
+    let second = world.store.lane(&lane).await.unwrap();
+    assert_ne!(second.incarnation, first.incarnation);
+    assert_eq!((second.oldest, second.next, second.handed), (LaneSeq(1), LaneSeq(3), LaneSeq(1)));
+    // Word of the first life comes late, and says nothing any more.
+    world.store.begin_lane_life(&lane, first.incarnation).await.unwrap();
+    world.store.lane_acknowledged(NOW, &lane, first.incarnation, LaneSeq(5), Vec::new()).await.unwrap();
+    assert_eq!(world.store.lane(&lane).await.unwrap(), second);
+    world.restart().await;
+    assert_eq!(world.submit(&world.alice, 5, b"5").await, SubmitOutcome::Accepted);
+    assert_eq!(waiting(&world).await, [(1, "3".into()), (2, "4".into()), (3, "5".into())]);
+    let refused = RefusedItem {
+        seq: LaneSeq(1),
+        reason: ItemRefusal::NoRecipient,
+        detail: Text::new("because").unwrap(),
+    };
+    world.store.lane_acknowledged(NOW, &lane, second.incarnation, LaneSeq(3), vec![refused]).await.unwrap();
+    assert_eq!(waiting(&world).await, [(3, "5".into())]);
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), ["3 at b.example: refused"]);
+}
+
+#[tokio::test]
+async fn what_never_left_this_relay_is_known_across_a_start() {
+    let mut world = World::with_room().await;
+    let lane = to_b(LaneClass::Messages);
+    let handed = async |world: &World| world.store.lane(&lane).await.unwrap().handed.0;
+    for n in 1..=3 {
+        assert_eq!(world.submit(&world.alice, n, b"x").await, SubmitOutcome::Accepted);
+    }
+    assert_eq!(handed(&world).await, 1);
+    let life = world.store.lane(&lane).await.unwrap().incarnation;
+    world.store.lane_items(&lane, life, LaneSeq(1), 2, usize::MAX).await.unwrap();
+    assert_eq!(handed(&world).await, 3);
+    // After a start it can only be said what has a number since.
+    world.restart().await;
+    assert_eq!(handed(&world).await, 4);
+    assert_eq!(world.submit(&world.alice, 4, b"x").await, SubmitOutcome::Accepted);
+    assert_eq!(handed(&world).await, 4);
+    let lanes = world.store.lanes_to(&domain("b.example")).await.unwrap();
+    assert!(lanes.iter().any(|(class, status)| *class == LaneClass::Messages && status.next == LaneSeq(5)));
+    assert_eq!(world.store.lanes_to(&domain("stranger.example")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_come_fills_no_disk() {
+    let mut world =
+        World::with_quotas(Quotas { outbox: Quota { items: 3, bytes: 20 }, ..Quotas::default() }).await;
+    for (n, body) in [(1, "12345678"), (2, "12345678"), (3, "12345"), (4, "1234"), (5, "1")] {
+        assert_eq!(world.submit(&world.alice, n, body.as_bytes()).await, SubmitOutcome::Accepted);
+    }
+    // The third was too large, the fifth one too many; who is here has got all of them.
+    let lane: Vec<u64> = waiting(&world).await.iter().map(|(_, body)| body.len() as u64).collect();
+    assert_eq!(lane, [8, 8, 4]);
+    let told = ["3 at b.example: quota-exceeded", "5 at b.example: quota-exceeded"];
+    assert_eq!(shorts(&world.mailbox(&world.alice).await), told);
+    assert_eq!(world.mailbox(&world.anna).await.len(), 5);
+    // What is decided goes all the same, and the ends of epochs with it.
+    world.advance(Epoch(0), &[&world.alice, &world.bob]).await;
+    assert_eq!(world.lane(LaneClass::Control).await.len(), 1);
+    assert_eq!(world.lane(LaneClass::Messages).await.len(), 4);
+    // Nobody else would get this one, so it is refused, and its number stays free.
+    let alone = world.store.submit(NOW, world.alice.who, submit(Epoch(1), 6, b"x")).await.unwrap();
+    assert!(matches!(alone, SubmitOutcome::Refused(Refusal::Quota, _)), "{alone:?}");
+    world.restart().await;
+    let lane = to_b(LaneClass::Messages);
+    let status = world.store.lane(&lane).await.unwrap();
+    world.store.lane_acknowledged(NOW, &lane, status.incarnation, LaneSeq(3), Vec::new()).await.unwrap();
+    let again = world.store.submit(NOW, world.alice.who, submit(Epoch(1), 6, b"x")).await.unwrap();
+    assert_eq!(again, SubmitOutcome::Accepted);
 }

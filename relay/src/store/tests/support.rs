@@ -78,6 +78,7 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) alice: Person,
     pub(super) anna: Person,
+    quotas: Quotas,
     pub(super) bob: Person,
 }
 
@@ -91,21 +92,24 @@ impl World {
     }
 
     pub(super) async fn with(quota: Quota) -> Self {
+        Self::within(Quotas { mailbox: quota, ..Quotas::default() }).await
+    }
+
+    /// With quotas, and a room of all three.
+    pub(super) async fn with_quotas(quotas: Quotas) -> Self {
+        let world = Self::within(quotas).await;
+        world.found(&[&world.alice, &world.anna, &world.bob]).await;
+        world
+    }
+
+    async fn within(quotas: Quotas) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_with(
-            folder.path(),
-            &own(),
-            "test",
-            Wakes::none(),
-            Quotas { mailbox: quota, ..Quotas::default() },
-        )
-        .await
-        .unwrap();
+        let store = Store::open_with(folder.path(), &own(), "test", Wakes::none(), quotas).await.unwrap();
         let (alice, anna, bob) =
             (Person::new(1, "a.example"), Person::new(2, "a.example"), Person::new(3, "b.example"));
         assert_eq!(alice.register(&store, "alice").await, RegisterOutcome::Registered);
         assert_eq!(anna.register(&store, "anna").await, RegisterOutcome::Registered);
-        Self { folder, store, alice, anna, bob }
+        Self { folder, store, quotas, alice, anna, bob }
     }
 
     /// With a room of all three.
@@ -124,7 +128,8 @@ impl World {
     /// Closes and opens again.
     pub(super) async fn restart(&mut self) {
         self.store.close().await;
-        self.store = open(self.folder.path()).await;
+        let folder = self.folder.path();
+        self.store = Store::open_with(folder, &own(), "test", Wakes::none(), self.quotas).await.unwrap();
     }
 
     pub(super) async fn submit(&self, from: &Person, number: u64, body: &[u8]) -> SubmitOutcome {
