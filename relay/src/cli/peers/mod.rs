@@ -74,8 +74,9 @@ pub(super) struct Common {
 /// A command about one relay.
 #[derive(Debug, Args)]
 pub(super) struct About {
-    /// The relay's domain.
-    domain: Domain,
+    /// The other relay's domain.
+    #[arg(value_name = "DOMAIN")]
+    other: Domain,
     #[command(flatten)]
     common: Common,
 }
@@ -108,7 +109,7 @@ impl Common {
 
 impl About {
     fn path(&self, rest: &str) -> String {
-        format!("/peers/{}{rest}", self.domain)
+        format!("/peers/{}{rest}", self.other)
     }
 }
 
@@ -126,8 +127,8 @@ async fn show(about: &About) -> anyhow::Result<ExitCode> {
     let detail: Detail = match Running::if_any(&settings.data).await? {
         Some(relay) => relay.get(&about.path("")).await?,
         None => {
-            let found = Offline::open(&settings).await?.with(async |desk| desk.show(&about.domain).await);
-            found.await?.ok_or_else(|| anyhow::anyhow!(crate::control::unknown(&about.domain)))?
+            let found = Offline::open(&settings).await?.with(async |desk| desk.show(&about.other).await);
+            found.await?.ok_or_else(|| anyhow::anyhow!(crate::control::unknown(&about.other)))?
         }
     };
     about.common.print(&detail, |detail| show::detail(detail, now()))
@@ -141,7 +142,7 @@ async fn rule(about: &About, rule: Option<&str>) -> anyhow::Result<ExitCode> {
             relay.call(Method::PUT, &path, &NewRule { rule: rule.to_owned() }).await?
         }
         (Some(relay), None) => relay.call(Method::DELETE, &path, &()).await?,
-        (None, rule) => Offline::open(&settings).await?.rule(&about.domain, rule, now()).await?,
+        (None, rule) => Offline::open(&settings).await?.rule(&about.other, rule, now()).await?,
     };
     about.common.print(&changed, show::changed)
 }
@@ -152,14 +153,14 @@ async fn repin(about: &About) -> anyhow::Result<ExitCode> {
     let detail: Detail = relay.call(Method::POST, &about.path("/pin"), &()).await?;
     about
         .common
-        .print(&detail, |detail| format!("{} is pinned anew\n{}", about.domain, show::detail(detail, now())))
+        .print(&detail, |detail| format!("{} is pinned anew\n{}", about.other, show::detail(detail, now())))
 }
 
 async fn doctor(about: &About) -> anyhow::Result<ExitCode> {
     let settings = about.common.settings()?;
     let report = match Running::on(&settings.data).await {
         Ok(relay) => relay.call(Method::POST, &about.path("/doctor"), &()).await?,
-        Err(ControlError::NotRunning(_)) => crate::doctor::outside(&settings, &about.domain, now()).await,
+        Err(ControlError::NotRunning(_)) => crate::doctor::outside(&settings, &about.other, now()).await,
         Err(error) => return Err(error.into()),
     };
     about.common.print(&report, crate::doctor::Report::to_string)?;
