@@ -59,7 +59,13 @@ impl Federation {
     /// # Errors
     /// Nothing was found, or it does not hold. What was pinned stays then.
     pub async fn repin(&self, domain: &Domain) -> Result<Repinned, PeerError> {
-        self.directory.repin(domain).await
+        let repinned = self.directory.repin(domain).await?;
+        // Sessions were made on the strength of what was pinned before.
+        for connection in self.peers.sessions_where(|with| with == domain) {
+            self.requests.connector.network.close(connection).await;
+        }
+        self.peers.peer(domain).forgive();
+        Ok(repinned)
     }
 }
 

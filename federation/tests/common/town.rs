@@ -76,6 +76,15 @@ impl Town {
         self.board.lock().unwrap().newest.remove(domain);
     }
 
+    /// Puts something else in the place of a link of a chain, or nothing.
+    pub fn replace_link(&self, domain: &Domain, seq: u64, link: Option<Signed<Manifest>>) {
+        let mut board = self.board.lock().unwrap();
+        match link {
+            Some(link) => board.links.insert((domain.to_string(), seq), link),
+            None => board.links.remove(&(domain.to_string(), seq)),
+        };
+    }
+
     /// How often anything was asked for under a domain's name.
     pub fn asked(&self, domain: &str) -> u32 {
         self.board.lock().unwrap().asked.get(domain).copied().unwrap_or_default()
@@ -130,6 +139,8 @@ async fn serve(listener: TcpListener, board: Board) {
 pub struct Relay {
     pub domain: Domain,
     pub root: SigningKey,
+    /// The root that the next manifests announce.
+    pub next: SigningKey,
     pub key_seed: [u8; 32],
     pub memory: Arc<Memory>,
     pub policy: Policy,
@@ -154,6 +165,7 @@ impl Relay {
         Self {
             domain: domain.parse().unwrap(),
             root: SigningKey::from_seed(&[seed; 32]),
+            next: SigningKey::from_seed(&[200; 32]),
             key_seed: [seed.wrapping_add(100); 32],
             memory: Arc::default(),
             policy: Policy::Open,
@@ -212,7 +224,7 @@ impl Relay {
             seq,
             previous: before.as_ref().map(|(signed, _)| manifest_hash(signed)),
             root: self.root.public(),
-            next_root: key_hash(&SigningKey::from_seed(&[200; 32]).public()),
+            next_root: key_hash(&self.next.public()),
             ordering: self.root.public(),
             nodes: List::new(vec![node]).unwrap(),
             addresses: List::new(addresses.collect()).unwrap(),
@@ -222,6 +234,19 @@ impl Relay {
             mailbags: None,
             circuits: (!through.is_empty()).then(|| List::new(through).unwrap()),
         })
+    }
+
+    /// Publishes the next manifest of the chain without a start.
+    pub fn republish(&mut self, town: &Town) -> Signed<Manifest> {
+        let manifest = self.manifest();
+        town.publish(&self.domain, manifest.clone());
+        self.last = Some(manifest.clone());
+        manifest
+    }
+
+    /// From now on manifests are signed by the root that was announced; another one is announced.
+    pub fn rotate_root(&mut self, seed: u8) {
+        self.root = std::mem::replace(&mut self.next, SigningKey::from_seed(&[seed; 32]));
     }
 
     /// The running node's handle.
