@@ -32,6 +32,21 @@ pub const PEER_CONNECTED: &str = "posthouse_peer_connected";
 /// Items that the retention has ended, by queue.
 pub const EXPIRED: &str = "posthouse_expired_total";
 
+/// Mailbags that are held here for other relays.
+pub const MAILBAGS_HELD: &str = "posthouse_mailbags_held";
+/// Their bytes.
+pub const MAILBAG_BYTES_HELD: &str = "posthouse_mailbag_bytes_held";
+/// Mailbags that were left with others, by holder.
+pub const MAILBAGS_LEFT: &str = "posthouse_mailbags_left_total";
+/// Items in mailbags that were left with others, by holder.
+pub const MAILBAG_ITEMS_LEFT: &str = "posthouse_mailbag_items_left_total";
+/// Mailbags that a holder did not take, by holder.
+pub const MAILBAGS_NOT_LEFT: &str = "posthouse_mailbags_not_left_total";
+/// Mailbags that were collected at this relay's return.
+pub const MAILBAGS_COLLECTED: &str = "posthouse_mailbags_collected_total";
+/// Mailbags for this relay that were worth nothing, by rule.
+pub const MAILBAGS_REFUSED: &str = "posthouse_mailbags_refused_total";
+
 /// Bounds of the buckets of what takes time, seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// Bounds of the buckets of what comes in batches, items.
@@ -73,4 +88,11 @@ fn describe() {
     describe_gauge!(LANE_BACKLOG, Unit::Count, "Items that wait for another relay, by relay and class.");
     describe_gauge!(PEER_CONNECTED, "1 where another relay is connected, 0 where it is not.");
     describe_counter!(EXPIRED, Unit::Count, "Items that the retention has ended.");
+    describe_gauge!(MAILBAGS_HELD, Unit::Count, "Mailbags held here for other relays.");
+    describe_gauge!(MAILBAG_BYTES_HELD, Unit::Bytes, "Bytes of the mailbags held here for other relays.");
+    describe_counter!(MAILBAGS_LEFT, Unit::Count, "Mailbags left with others, by holder.");
+    describe_counter!(MAILBAG_ITEMS_LEFT, Unit::Count, "Items in mailbags left with others, by holder.");
+    describe_counter!(MAILBAGS_NOT_LEFT, Unit::Count, "Mailbags that a holder did not take, by holder.");
+    describe_counter!(MAILBAGS_COLLECTED, Unit::Count, "Mailbags collected at this relay's return.");
+    describe_counter!(MAILBAGS_REFUSED, Unit::Count, "Mailbags for this relay that were worth nothing, by rule.");
 }

@@ -89,21 +89,21 @@ impl Federation {
 
     /// Follows when a relay is connected.
     #[must_use]
-    pub fn contacts(&self, domain: &Domain) -> Contacts {
+    pub fn arrivals(&self, domain: &Domain) -> Arrivals {
         let peer = self.peers.peer(domain);
-        Contacts { watch: peer.watch(), seen: None, _peer: peer }
+        Arrivals { watch: peer.watch(), seen: None, _peer: peer }
     }
 }
 
 /// Follows when a relay is connected.
-pub struct Contacts {
+pub struct Arrivals {
     watch: Watch,
     seen: Option<Arc<Session>>,
     /// What is remembered of the relay stays as long as somebody follows it.
     _peer: Arc<Peer>,
 }
 
-impl Contacts {
+impl Arrivals {
     /// The session that stands now, if any, counts as seen.
     pub fn skip_current(&mut self) {
         self.seen = self.watch.borrow().clone();

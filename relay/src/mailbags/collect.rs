@@ -106,7 +106,7 @@ impl Collector {
                 continue;
             };
             memory.unknown.clear();
-            let mut contacts = federation.contacts(holder);
+            let mut arrivals = federation.arrivals(holder);
             let wait = match self.collect(&federation, holder, &mut memory).await {
                 Ok(()) => ASK,
                 Err(error) => {
@@ -114,9 +114,9 @@ impl Collector {
                     ASK_AGAIN
                 }
             };
-            contacts.skip_current();
+            arrivals.skip_current();
             // Either way it is time to ask again.
-            let _ = tokio::time::timeout(wait, contacts.next()).await;
+            let _ = tokio::time::timeout(wait, arrivals.next()).await;
         }
     }
 
@@ -234,10 +234,10 @@ impl Collector {
                 Ok(Judged::Good(envelope)) => return Ok(Ok(Some(envelope))),
                 Err(bad) => return Ok(Err(bad)),
             }
-            for link in self.links_for(origin, envelope).await? {
-                if let Ok(Judged::Good(envelope)) = judge(envelope, &link, now) {
-                    return Ok(Ok(Some(envelope)));
-                }
+            if let Some(link) = self.link_at(origin, envelope).await?
+                && let Ok(Judged::Good(envelope)) = judge(envelope, &link, now)
+            {
+                return Ok(Ok(Some(envelope)));
             }
         }
         let manifest = match federation.newest_manifest(origin).await {
@@ -258,8 +258,8 @@ impl Collector {
         })
     }
 
-    /// The kept manifest that was the newest of its relay when the envelope was made, if it is not the pinned one.
-    async fn links_for(
+    /// The kept manifest that was the newest of its relay when the envelope was made.
+    async fn link_at(
         &self,
         origin: &Domain,
         envelope: &Signed<Envelope>,

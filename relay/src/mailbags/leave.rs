@@ -26,8 +26,8 @@ use crate::store::{LeftMark, Store};
 
 /// Destinations for which bags are left at once.
 const AT_ONCE: usize = 4;
-/// The size that the envelope in a bag aims at, bytes.
-const BAG_TARGET: usize = 1024 * 1024;
+/// The size that the envelope in a bag aims at, bytes: small enough that a holder which is almost full takes some more.
+const BAG_TARGET: usize = 256 * 1024;
 /// How often the lanes are looked at, at most and at least.
 const LOOK: std::ops::RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
 

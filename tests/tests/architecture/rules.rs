@@ -41,8 +41,12 @@ fn line_of(manifest: &str, name: &str) -> usize {
 
 /// Paths that the files of a module name and may not.
 pub(crate) fn imports(row: &Module, tree: &Tree) -> Vec<String> {
-    let inside =
-        |file: &&File| file.module.first().is_some_and(|first| row.modules.contains(&first.as_str()));
+    let inside = |file: &&File| {
+        row.modules.iter().any(|module| {
+            let parts: Vec<&str> = module.split("::").collect();
+            file.module.len() >= parts.len() && parts.iter().zip(&file.module).all(|(a, b)| a == b)
+        })
+    };
     let mut violations = Vec::new();
     for file in tree.files.values().filter(inside) {
         for reference in &file.references {

@@ -149,9 +149,15 @@ pub(crate) const MODULES: &[Module] = &[
     },
     Module {
         folder: "relay",
-        modules: &["outbox", "sessions", "accounts", "hub"],
+        modules: &["outbox", "sessions", "accounts", "hub", "mailbags"],
         never: &["crate::http", "crate::server"],
         why: "HTTP and the server stand on these, not they on them",
+    },
+    Module {
+        folder: "relay",
+        modules: &["mailbags::plan"],
+        never: &["tokio", "tokio_util", "futures", "posthouse_federation", "std::time", "rand", "crate::network"],
+        why: "what is left where is decided by a pure planner",
     },
     Module {
         folder: "relay",
