@@ -185,10 +185,10 @@ export const refused = {
     await helloBreaks(target, relay, 'manifest-chain', { manifest })
   },
 
-  async 'manifest-chain: another manifest of the same position'(target, relay) {
+  async 'equivocation: another manifest of the same position'(target, relay) {
     await known(target, relay)
     const manifest = relay.identity.sign({ clientUrl: 'http://127.0.0.1:1' })
-    await helloBreaks(target, relay, 'manifest-chain', { manifest })
+    await helloBreaks(target, relay, 'equivocation', { manifest })
   },
 
   async 'manifest-chain: an older manifest than the pinned one'(target, relay) {

@@ -71,7 +71,7 @@ export class Identity {
 export function follow(domain, container, pinned) {
   const found = believed(container)
   const chain = (holds, detail) => {
-    if (!holds) throw new Broken('manifest-chain', detail)
+    if (!holds) throw new Broken(detail === 'equivocation' ? detail : 'manifest-chain', detail)
   }
   chain(found.domain === domain, 'wrong-domain')
   const first = found.seq === 1

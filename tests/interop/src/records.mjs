@@ -88,7 +88,8 @@ export const CLASS = { control: 1, messages: 2, slots: 3, media: 4 }
 export const RULES = [
   'malformed-frame', 'frame-too-long', 'no-hello', 'no-common-version', 'manifest-signature', 'manifest-chain', 'not-a-node',
   'clock-skew', 'forged-origin', 'wrong-destination', 'envelope-signature', 'sequence-gap', 'wrong-lane', 'over-credit',
-  'too-many-streams', 'wrong-item', 'not-allowed', 'unknown-domain', 'out-of-turn', 'unavailable'
+  'too-many-streams', 'wrong-item', 'not-allowed', 'unknown-domain', 'out-of-turn', 'unavailable', 'too-fast', 'cut-off',
+  'equivocation', 'holder-full', 'not-a-holder', 'bad-gossip'
 ]
 
 export const ITEM_REFUSALS = ['quota-exceeded', 'unknown-room', 'no-recipient', 'no-ticket', 'invalid-item']
