@@ -5,6 +5,8 @@
 //! the real `posthouse` program in a home folder of their own. Whatever the harness starts ends when it is dropped.
 
 mod fault;
+#[cfg(target_os = "linux")]
+pub mod netns;
 mod network;
 mod person;
 mod process;

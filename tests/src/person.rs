@@ -108,6 +108,21 @@ impl Person {
         Ok(person)
     }
 
+    /// Somebody who registers by another program than the network's, with a key file.
+    pub(crate) async fn register_from(
+        alias: &str,
+        home: PathBuf,
+        program: PathBuf,
+        relay_url: &str,
+    ) -> Result<Self> {
+        fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+        let lock = Mutex::new(Lock::KeyFile(home.join("key")));
+        let (alias, relay_url) = (alias.to_owned(), relay_url.to_owned());
+        let person = Self { alias, home, program, relay_url, lock, friends: Mutex::default() };
+        person.sign_up().await?;
+        Ok(person)
+    }
+
     async fn sign_up(&self) -> Result<()> {
         let lines = self.ok(&["register", &self.alias, "--relay", &self.relay_url]).await?;
         ensure!(lines.iter().any(|line| line["recovery_code"].is_string()), "no recovery code: {lines:?}");
