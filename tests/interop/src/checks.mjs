@@ -13,6 +13,8 @@ import { PROTOCOL, Relay, quic } from './relay.mjs'
 
 const ROOM = Buffer.alloc(32, 9)
 const DAY_MS = 86_400_000
+/** How long the relay may take to send something of its own accord. */
+const PATIENCE_MS = 30_000
 
 /** The relay under test, as this program finds it. */
 export class Target {
@@ -111,6 +113,23 @@ export const honest = {
       assert.deepEqual(ack.refused.map(({ seq, reason }) => ({ seq, reason })), [{ seq: 1, reason: invalid }, { seq: 2, reason: invalid }], name)
       await lane.frames.close()
     }
+  },
+
+  async 'a canary comes back'(target, relay) {
+    const [nonce, before] = [randomBytes(16), relay.onEnvelope]
+    const back = new Promise((resolve, reject) => {
+      setTimeout(reject, PATIENCE_MS, new Error('no answer to the canary')).unref()
+      relay.onEnvelope = (envelope, container) => {
+        before(envelope, container)
+        if (envelope.items.some((item) => item.equals(wire.canary(nonce, true)))) resolve(envelope.class)
+      }
+    })
+    const lane = await target.lane(relay, { class: wire.CLASS.control })
+    const ack = await relay.send(lane, relay.envelope(target.domain, lane, [wire.canary(nonce, false)]))
+    assert.deepEqual(ack.refused, [])
+    assert.equal(await back, wire.CLASS.control)
+    relay.onEnvelope = before
+    await lane.frames.close()
   },
 
   async 'a new root that was announced is followed'(target, relay) {

@@ -136,6 +136,8 @@ const ITEMS = ['message-item', 'epoch-end-item', 'decided-item', 'welcome-item',
 
 /** Items as far as this relay looks into them: what each is, and which room it is for. */
 export const epochEnd = (room, hub, epoch) => encode([2, new Map([[1, room], [2, hub], [3, epoch]])])
+/** An operator's test of the whole way, or the answer to it. */
+export const canary = (nonce, answer) => encode([6, new Map([[1, nonce], [2, answer]])])
 export const itemName = (item) => ITEMS[decode(item)[0] - 1] ?? 'unknown'
 
 export const accountRecord = record({ binding: [1, signed(8192)], chain: [2, list(signed(4096), 4096)] })
