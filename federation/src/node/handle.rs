@@ -17,6 +17,7 @@ use super::requests::Requests;
 use crate::error::PeerError;
 use crate::host::LaneId;
 use crate::policy::Policy;
+use crate::schedule::Load;
 
 /// A handle on a running node. Clones are the same node.
 #[derive(Clone)]
@@ -90,6 +91,12 @@ impl Federation {
     #[must_use]
     pub fn reachability(&self) -> Reachability {
         self.requests.connector.reach.status()
+    }
+
+    /// How much the schedule of the lanes has to do.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.lanes.load()
     }
 
     /// What is known of other relays, by domain.

@@ -63,6 +63,11 @@ impl Lanes {
         self.tell(|state| relays.into_iter().for_each(|domain| state.schedule.handle_want(&domain)));
     }
 
+    /// How much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        self.board.lock().schedule.load()
+    }
+
     /// Tells the schedule something, and does what it says then.
     fn tell<T>(self: &Arc<Self>, tell: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.board.lock();

@@ -10,7 +10,7 @@
 mod memory;
 mod town;
 
-pub use memory::Memory;
+pub use memory::{Backup, Memory};
 pub use town::{Relay, Town, wall_clock};
 
 use std::future::Future;
