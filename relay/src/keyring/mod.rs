@@ -227,7 +227,10 @@ impl Inner {
         self.network.connect(federation.clone());
         state.node = Some(node);
         // The operator may have changed a rule while there was no federation to be told of it.
-        federation.set_policy(self.rules.effective().await?);
+        match self.rules.effective().await {
+            Ok(policy) => federation.set_policy(policy),
+            Err(error) => tracing::error!(%error, "the rules cannot be read; those of a moment ago hold"),
+        }
         // What was put on a lane after the node looked at the lanes and before it could be woken.
         match self.host.lanes().await {
             Ok(lanes) => lanes.iter().for_each(|lane| self.network.wake(lane)),
