@@ -39,6 +39,13 @@ impl Backoff {
         self.not_before
     }
 
+    /// Whether it is too early for the next attempt. A wait that is longer than any which is ever given is that of a clock
+    /// that was set back meanwhile, and over.
+    #[must_use]
+    pub fn is_waiting(&self, now: Millis) -> bool {
+        (1..=MAX_DELAY_MS).contains(&self.not_before.0.saturating_sub(now.0))
+    }
+
     /// Failures since the last contact.
     #[must_use]
     pub fn failures(&self) -> u32 {
@@ -68,6 +75,16 @@ mod tests {
         backoff.handle_contact();
         assert_eq!(backoff.not_before(), Millis(0));
         assert_eq!(backoff.handle_failure(Millis(5_000), 0), Millis(6_000));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_make_the_wait_longer() {
+        let mut backoff = Backoff::default();
+        assert!(!backoff.is_waiting(Millis(0)));
+        let until = backoff.handle_failure(Millis(90 * 60 * 1_000), 0);
+        assert!(backoff.is_waiting(Millis(until.0 - 1)));
+        assert!(!backoff.is_waiting(until));
+        assert!(!backoff.is_waiting(Millis(30 * 60 * 1_000)));
     }
 
     proptest! {

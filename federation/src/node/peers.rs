@@ -189,7 +189,7 @@ impl Peer {
         let mut state = lock(&self.state);
         state.last_error = Some(error);
         state.failed_at = Some(now);
-        if now >= state.backoff.not_before() {
+        if !state.backoff.is_waiting(now) {
             state.backoff.handle_failure(now, random);
         }
     }
@@ -197,7 +197,8 @@ impl Peer {
     /// The failure of at most `within` milliseconds ago, if there was one.
     pub(crate) fn recent_failure(&self, now: Millis, within: u64) -> Option<PeerError> {
         let state = lock(&self.state);
-        let recent = state.failed_at.is_some_and(|at| now.0.saturating_sub(at.0) < within);
+        // A clock that was set back forgets.
+        let recent = state.failed_at.is_some_and(|at| at <= now && now.0 - at.0 < within);
         state.last_error.clone().filter(|_| recent)
     }
 
@@ -538,6 +539,18 @@ mod tests {
         peers.introduced(connection(1), manifest("a.example"));
         assert_eq!(peer.not_before(), Millis(0));
         assert!(peer.recent_failure(Millis(6), 1_000).is_none());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_relay_waiting() {
+        let (peers, domain): (_, Domain) = (Peers::default(), "a.example".parse().expect("a domain"));
+        let peer = peers.peer(&domain);
+        let error = || PeerError::Unreachable { domain: domain.clone(), why: "nobody there".into() };
+        let (late, early) = (Millis(3 * 60 * 60 * 1_000), Millis(60 * 60 * 1_000));
+        peer.failed(error(), late, 0);
+        assert!(peer.recent_failure(early, 1_000).is_none(), "it may be dialled");
+        peer.failed(error(), early, 0);
+        assert_eq!(peer.not_before(), early.after(1_000), "and waits by the clock as it is now");
     }
 
     #[test]
