@@ -255,6 +255,10 @@ impl Tx {
         hub: &Domain,
         old: &Roster,
     ) -> Result<(), StoreError> {
+        if !old.has_relay(&self.own) {
+            // A hub orders rooms too in which nobody of it is; it sent nothing there, and nobody takes its word for it.
+            return Ok(());
+        }
         let mut item = self.own_item(now, ItemKind::EpochEnd, room, epoch, Bytes::new());
         item.hub = hub.clone();
         let (local, others) = (old.mailboxes(&self.own), old.other_relays(&self.own));
