@@ -51,6 +51,8 @@ pub(crate) struct Device {
     intents: VecDeque<Intent>,
     /// The epoch of each room that it is in.
     pub(crate) rooms: BTreeMap<RoomNo, u64>,
+    /// What waits for a Welcome.
+    early: Vec<Delivery>,
     commit: Option<Question>,
     pub(crate) socket: Option<u64>,
     ready: bool,
@@ -67,6 +69,7 @@ impl Device {
             last_number: 0,
             intents: VecDeque::new(),
             rooms: BTreeMap::new(),
+            early: Vec::new(),
             commit: None,
             socket: None,
             ready: false,
@@ -78,7 +81,7 @@ impl Device {
 
     /// Whether its user still waits for something.
     pub(crate) fn is_idle(&self) -> bool {
-        self.intents.is_empty() && self.commit.is_none()
+        self.intents.is_empty() && self.commit.is_none() && self.early.is_empty()
     }
 }
 
@@ -250,8 +253,27 @@ impl World {
         }
     }
 
-    /// A delivery is in the vault.
+    /// A delivery is in the vault. What is ahead of a Welcome waits there: it comes first where the device's relay was
+    /// brought forward by another way than the one on which the Welcome travels.
     fn keep(&mut self, device: DeviceNo, delivery: Delivery) {
+        let one = &mut self.devices[device];
+        let room = delivery.room();
+        let known = one.rooms.contains_key(&room) || self.laws.knew(device, &delivery);
+        if !known {
+            return one.early.push(delivery);
+        }
+        let welcome = matches!(delivery, Delivery::Welcome { .. });
+        self.take(device, delivery);
+        if welcome {
+            let early = std::mem::take(&mut self.devices[device].early);
+            let (ready, early) = early.into_iter().partition(|delivery| delivery.room() == room);
+            self.devices[device].early = early;
+            let ready: Vec<Delivery> = ready;
+            ready.into_iter().for_each(|delivery| self.take(device, delivery));
+        }
+    }
+
+    fn take(&mut self, device: DeviceNo, delivery: Delivery) {
         self.trace.line(self.now, || format!("d{device} keeps {delivery:?}"));
         self.check_delivery(device, &delivery);
         let one = &mut self.devices[device];

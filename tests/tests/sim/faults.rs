@@ -175,7 +175,8 @@ impl World {
 
     /// Right behind an event, for crashes between any two steps.
     pub(crate) fn sudden(&mut self, relay: RelayNo) {
-        if self.now < self.plan.quiet_at && self.rng.chance(self.plan.sudden) {
+        let faulty = (self.plan.calm_until..self.plan.quiet_at).contains(&self.now);
+        if faulty && self.rng.chance(self.plan.sudden) {
             self.faults += 1;
             self.crash(relay);
         }

@@ -195,7 +195,7 @@ impl World {
     /// Rooms that have had items waiting for a while ask their hub.
     pub(crate) fn catch_up(&mut self, relay: RelayNo) {
         let owner = &self.relays[relay];
-        let before = owner.clock(self.now).saturating_sub(1_000);
+        let before = self.lane_clock(relay).0.saturating_sub(1_000);
         let behind = owner.disk.aside.iter().filter(|aside| aside.received < before).filter_map(|aside| {
             let room = owner.disk.rooms.get(&aside.room)?;
             (room.active && aside.needs > room.epoch && room.hub != relay)

@@ -311,7 +311,7 @@ impl World {
         let memory = &mut self.relays[relay].memory;
         // What the relay's peers remember goes by the wall clock.
         let backoff = memory.backoffs.entry(peer).or_default();
-        if wall >= backoff.not_before() {
+        if !backoff.is_waiting(wall) {
             backoff.handle_failure(wall, random);
         }
         let wait = backoff.not_before().0.saturating_sub(wall.0);

@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) commits: usize,
     /// Until when things go wrong, and people write, milliseconds.
     pub(crate) quiet_at: u64,
+    /// From when on things go wrong.
+    pub(crate) calm_until: u64,
     /// The mean time between two faults, milliseconds.
     pub(crate) fault_every: u64,
     /// Crashes right behind an event, in a thousand.
@@ -83,6 +85,8 @@ impl Plan {
             messages: 10 + rng.below(30),
             commits: 2 + rng.below(8),
             quiet_at: rng.between(20_000, 90_000),
+            // Where control lanes expire too, everybody is invited before anything goes wrong.
+            calm_until: if profile == Profile::ShortRetention { 10_000 } else { rng.between(300, 3_000) },
             fault_every: rng.between(500, 6_000),
             sudden: if rng.chance(500) { rng.between(1, 8) } else { 0 },
             mutation,

@@ -193,9 +193,7 @@ impl World {
                 self.at(at, Event::Propose);
             }
         }
-        let calm =
-            if self.plan.profile == Profile::ShortRetention { 10_000 } else { self.rng.between(300, 3_000) };
-        self.at(calm, Event::Fault);
+        self.at(self.plan.calm_until, Event::Fault);
         self.at(self.plan.quiet_at, Event::Quiet);
     }
 
@@ -222,6 +220,10 @@ impl World {
         }
         if rested {
             return self.check_end();
+        }
+        for no in 0..self.relays.len() {
+            let aside = format!("r{no} has put aside {:?}", self.relays[no].disk.aside);
+            self.trace.line(self.now, || aside);
         }
         let waiting: Vec<_> = self.relays.iter().map(|relay| relay.disk.waiting()).collect();
         let restless: Vec<DeviceNo> =
