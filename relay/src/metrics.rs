@@ -27,6 +27,8 @@ pub const BATCH_ITEMS: &str = "posthouse_store_batch_items";
 pub const COMMIT_SECONDS: &str = "posthouse_store_commit_seconds";
 /// Items that wait for another relay, by relay and class.
 pub const LANE_BACKLOG: &str = "posthouse_lane_backlog";
+/// How long the oldest item of a lane has waited for another relay, seconds, by relay and class: the relay's lag.
+pub const LANE_OLDEST: &str = "posthouse_lane_oldest_seconds";
 /// Whether a relay is connected, by relay.
 pub const PEER_CONNECTED: &str = "posthouse_peer_connected";
 /// Items that the retention has ended, by queue.
@@ -86,6 +88,7 @@ fn describe() {
     describe_histogram!(BATCH_ITEMS, Unit::Count, "Jobs that shared a transaction of the store.");
     describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time that a transaction of the store took.");
     describe_gauge!(LANE_BACKLOG, Unit::Count, "Items that wait for another relay, by relay and class.");
+    describe_gauge!(LANE_OLDEST, Unit::Seconds, "Time that the oldest item has waited for another relay.");
     describe_gauge!(PEER_CONNECTED, "1 where another relay is connected, 0 where it is not.");
     describe_counter!(EXPIRED, Unit::Count, "Items that the retention has ended.");
     describe_gauge!(MAILBAGS_HELD, Unit::Count, "Mailbags held here for other relays.");

@@ -3,6 +3,7 @@
 mod invite;
 mod keys;
 mod peers;
+mod reload;
 mod serve;
 mod terminal;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Problems};
 use crate::keys::Keys;
 use crate::logging;
+use reload::Reloading;
 use terminal::{now, say};
 
 pub use terminal::failed;
@@ -127,9 +129,11 @@ impl Options {
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Serve { options, ready_file, new_store } => {
-            let settings = options.config()?.settings()?;
+            let config = options.config()?;
+            let settings = config.settings()?;
             logging::start(settings.log_format, &settings.log_level);
-            serve::serve(settings, ready_file.as_deref(), new_store).await
+            let reloading = Reloading::new(options, config);
+            serve::serve(settings, reloading, ready_file.as_deref(), new_store).await
         }
         Command::Init { options } => init(&options),
         Command::Check { options } => check(&options).await,

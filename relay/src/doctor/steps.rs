@@ -166,6 +166,7 @@ fn apart(ahead_ms: i64) -> String {
 /// Whether its manifest names anything that can be called.
 pub(super) fn addresses(other: &Domain, probe: &ProbeReport) -> Check {
     let left_out = probe.left_out.join("; ");
+    let silent = probe.attempts.iter().all(|attempt| attempt.outcome.is_err());
     match (probe.attempts.len(), probe.left_out.len()) {
         (0, 0) => Check::wrong(
             "addresses",
@@ -178,6 +179,13 @@ pub(super) fn addresses(other: &Domain, probe: &ProbeReport) -> Check {
             "addresses",
             format!("none of its addresses can be called: {left_out}"),
             format!("the operator of {other} should announce a public address for QUIC and TCP"),
+        ),
+        (tried, _) if silent => Check::wrong(
+            "addresses",
+            format!("nothing answers at any of its {tried} addresses, over QUIC or TCP"),
+            format!(
+                "ask the operator of {other} whether its relay runs, and whether UDP and TCP reach the ports that its manifest names; if both do, look at this machine's firewall"
+            ),
         ),
         (tried, 0) => Check::ok("addresses", format!("{tried} can be called")),
         (tried, _) => Check::ok("addresses", format!("{tried} can be called; left out: {left_out}")),
@@ -204,12 +212,12 @@ pub(super) fn transport(other: &Domain, via: &str, probe: &ProbeReport) -> Check
         return Check::ok(via, found);
     }
     let remedy = match via {
-        "quic" => format!(
-            "let UDP pass to that port: in the firewall of {other}, in this one, and in between; is its relay running?"
-        ),
-        "tcp" => format!(
-            "let TCP pass to that port: in the firewall of {other}, in this one, and in between; is its relay running?"
-        ),
+        "quic" => {
+            format!("let UDP pass to that port: in the firewall of {other}, in this one, and in between")
+        }
+        "tcp" => {
+            format!("let TCP pass to that port: in the firewall of {other}, in this one, and in between")
+        }
         _ => format!(
             "the relays through which {other} can be reached should be asked why; see `peers doctor` for each of them"
         ),

@@ -55,6 +55,7 @@ const ENDING: Duration = Duration::from_secs(15);
 /// A relay that serves.
 pub struct Server {
     ready: Ready,
+    rules: Rules,
     stop: CancellationToken,
     failed: CancellationToken,
     tasks: TaskTracker,
@@ -108,6 +109,12 @@ impl Server {
     #[must_use]
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// The operator's rules on other relays, and the policy under them.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Returns when the relay cannot go on by itself: the API has stopped, or another node has its store.
@@ -307,6 +314,6 @@ impl Parts {
             }
             drop(ended);
         });
-        Ok(Server { ready, stop: self.stop, failed, tasks: self.tasks, web, keyring, store: self.store })
+        Ok(Server { ready, rules: self.rules, stop: self.stop, failed, tasks: self.tasks, web, keyring, store: self.store })
     }
 }

@@ -4,14 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthouse_spec::Millis;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::metrics::{EXPIRED, LANE_BACKLOG, PEER_CONNECTED};
+use crate::metrics::{EXPIRED, LANE_BACKLOG, LANE_OLDEST, PEER_CONNECTED};
 use crate::network::Network;
 use crate::state::App;
-use crate::store::Swept;
+use crate::store::{Store, Swept};
 
 /// How often the store is swept.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
@@ -37,12 +38,14 @@ pub(super) fn spawn(tasks: &TaskTracker, stop: &CancellationToken, app: &App, re
     }));
 
     let (network, recorder) = (app.network.clone(), app.operation.recorder.clone());
+    let (store, clock) = (app.store.clone(), Arc::clone(&app.clock));
     tasks.spawn(every(GAUGES, stop.clone(), move || {
         read_gauges(&network);
         if let Some(recorder) = &recorder {
             recorder.run_upkeep();
         }
-        std::future::ready(())
+        let (store, now) = (store.clone(), clock());
+        async move { read_lags(&store, now).await }
     }));
 }
 
@@ -79,5 +82,22 @@ fn read_gauges(network: &Network) {
             let waiting = f64::from(u32::try_from(waiting).unwrap_or(u32::MAX));
             metrics::gauge!(LANE_BACKLOG, "relay" => domain.clone(), "class" => class.name()).set(waiting);
         }
+    }
+}
+
+/// How far each lane lags behind, also of relays that are not connected or were denied.
+async fn read_lags(store: &Store, now: Millis) {
+    let lanes = match store.departing().await {
+        Ok(lanes) => lanes,
+        Err(error) => {
+            tracing::debug!(%error, "the lags of the lanes cannot be read now");
+            return;
+        }
+    };
+    for lane in lanes {
+        let waited = lane.oldest.map_or(0, |at| now.0.saturating_sub(at.0) / 1000);
+        let seconds = f64::from(u32::try_from(waited).unwrap_or(u32::MAX));
+        metrics::gauge!(LANE_OLDEST, "relay" => lane.peer.to_string(), "class" => lane.class.name())
+            .set(seconds);
     }
 }
