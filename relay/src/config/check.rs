@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::tls::load_tls;
 use super::written::Config;
 use crate::keys::Keys;
+use crate::mailbags::MailbagKeys;
 use crate::manifest;
 use crate::store::{Store, StoreError};
 
@@ -98,6 +99,9 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
         return false;
     }
     if let Err(error) = Keys::read(&settings.data) {
+        wrong(error.to_string());
+    }
+    if let Err(error) = MailbagKeys::read(&settings.data) {
         wrong(error.to_string());
     }
     match manifest::newest(&settings.data, &settings.domain) {

@@ -27,6 +27,8 @@ const ASK: Duration = Duration::from_secs(3 * 60);
 const ASK_AGAIN: Duration = Duration::from_secs(20);
 /// Bags that wait at one holder for what goes before them on their lanes, and are remembered.
 const MAX_STUCK: usize = 4096;
+/// Lists that are worked through in one go; the rest comes with the next.
+const MAX_LISTS: usize = 512;
 /// Kept manifests of one origin that are looked through for a key.
 const MAX_LINKS: usize = 64;
 
@@ -77,6 +79,8 @@ struct Memory {
     stuck: BTreeMap<EnvelopeId, Place>,
     /// Origins that could not be looked up in this round.
     unknown: BTreeSet<Domain>,
+    /// Whether something could not be taken in this round that may be soon.
+    again: bool,
 }
 
 impl Collector {
@@ -106,8 +110,10 @@ impl Collector {
                 continue;
             };
             memory.unknown.clear();
+            memory.again = false;
             let mut arrivals = federation.arrivals(holder);
             let wait = match self.collect(&federation, holder, &mut memory).await {
+                Ok(()) if memory.again => ASK_AGAIN,
                 Ok(()) => ASK,
                 Err(error) => {
                     tracing::info!(%holder, %error, "mailbags are collected later");
@@ -127,7 +133,7 @@ impl Collector {
         holder: &Domain,
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
-        loop {
+        for _ in 0..MAX_LISTS {
             let request = MailbagRequest::List(MAX_MAILBAG_LIST as u64);
             let MailbagResponse::List(list) = federation.mailbag(holder, request).await? else {
                 return Err(Stopped::Nonsense);
@@ -162,6 +168,8 @@ impl Collector {
                 None => return Ok(()),
             }
         }
+        memory.again = true;
+        Ok(())
     }
 
     async fn drop_bags(
@@ -295,12 +303,18 @@ impl Collector {
             Ok(received) => {
                 memory.stuck.remove(&asked.envelope);
                 metrics::counter!(MAILBAGS_COLLECTED).increment(1);
-                for item in &received.refused {
-                    tracing::info!(origin = %asked.origin, seq = %item.seq, reason = %item.reason, "an item of a mailbag goes undelivered");
+                if let Some(item) = received.refused.first() {
+                    let (items, reason) = (received.refused.len(), &item.reason);
+                    tracing::info!(origin = %asked.origin, items, first = %item.seq, %reason, "items of a mailbag go undelivered");
                 }
                 Ok(Bag::Taken)
             }
-            Err(ReceiveError::Host(error)) => Err(Stopped::Own(error.to_string())),
+            // A room may need its hub first: that is no reason to let others wait.
+            Err(ReceiveError::Host(error)) => {
+                tracing::warn!(origin = %asked.origin, class = %place.class, %error, "a mailbag cannot be taken now");
+                memory.again = true;
+                Ok(Bag::Later)
+            }
             Err(ReceiveError::Gap { expected }) => {
                 tracing::debug!(origin = %asked.origin, %expected, first = %place.first, "a mailbag waits for what goes before it");
                 if memory.stuck.len() < MAX_STUCK {

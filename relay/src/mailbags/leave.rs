@@ -33,7 +33,6 @@ const LOOK: std::ops::RangeInclusive<Duration> = Duration::from_millis(250)..=Du
 
 /// Leaves mailbags.
 pub struct Leaver {
-    own: Domain,
     network: Network,
     host: Arc<dyn Host>,
     store: Store,
@@ -66,10 +65,9 @@ impl Leaver {
         leave_after_ms: u64,
         retention_ms: u64,
     ) -> Self {
-        let own = network.domain().clone();
         let patience = Patience::new(leave_after_ms);
-        let planner = Mutex::new(Planner::new(own.clone(), patience));
-        Self { own, network, host, store, clock, patience, retention_ms, planner }
+        let planner = Mutex::new(Planner::new(network.domain().clone(), patience));
+        Self { network, host, store, clock, patience, retention_ms, planner }
     }
 
     /// Leaves bags until told to stop.

@@ -182,6 +182,7 @@ impl Planner {
             Answer::NotAHolder => NO_HOLDER_MS,
             Answer::Unreached => UNREACHED_MS,
         };
+        away.shunned.retain(|_, until| *until > now);
         away.shunned.insert(holder.clone(), now.after(wait));
         true
     }

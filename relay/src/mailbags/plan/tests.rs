@@ -79,7 +79,10 @@ fn control_goes_before_messages_and_nothing_twice() {
     let now = Millis(5 * MINUTE);
     assert_eq!(story.step(&lanes, &[], now), leave(LaneClass::Control, 3, "h.example"));
     let control = left(LaneClass::Control, 5, "h.example");
-    assert_eq!(story.step(&lanes, &[control.clone()], now), leave(LaneClass::Messages, 10, "h.example"));
+    assert_eq!(
+        story.step(&lanes, std::slice::from_ref(&control), now),
+        leave(LaneClass::Messages, 10, "h.example")
+    );
     let part = left(LaneClass::Messages, 12, "h.example");
     let both = [control.clone(), part];
     assert_eq!(story.step(&lanes, &both, now), leave(LaneClass::Messages, 12, "h.example"));
@@ -101,8 +104,8 @@ fn what_is_held_no_longer_or_where_nobody_will_look_or_of_another_life_is_left_a
     let lanes = [lane(LaneClass::Messages, 10, 14)];
     let again = leave(LaneClass::Messages, 10, "h.example");
     let mark = left(LaneClass::Messages, 14, "h.example");
-    assert_eq!(story.step(&lanes, &[mark.clone()], Millis(999 * MINUTE)), Step::Done);
-    assert_eq!(story.step(&lanes, &[mark.clone()], Millis(1_000 * MINUTE)), again);
+    assert_eq!(story.step(&lanes, std::slice::from_ref(&mark), Millis(999 * MINUTE)), Step::Done);
+    assert_eq!(story.step(&lanes, std::slice::from_ref(&mark), Millis(1_000 * MINUTE)), again);
     let elsewhere = LeftMark { holder: domain("gone.example"), ..mark.clone() };
     assert_eq!(story.step(&lanes, &[elsewhere], Millis(0)), again);
     let other_life = LeftMark { incarnation: Incarnation::new([2; 16]), ..mark };
