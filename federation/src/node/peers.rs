@@ -550,7 +550,7 @@ mod tests {
         peer.failed(error(), late, 0);
         assert!(peer.recent_failure(early, 1_000).is_none(), "it may be dialled");
         peer.failed(error(), early, 0);
-        assert_eq!(peer.not_before(), early.after(1_000), "and waits by the clock as it is now");
+        assert_eq!(peer.not_before(), early.after(2_000), "and waits by the clock as it is now");
     }
 
     #[test]
