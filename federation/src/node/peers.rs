@@ -324,9 +324,19 @@ impl Peers {
         // connection may have come out of a circuit: then the caller closes that, who knows that both are through.
         let superfluous = |(id, other): (&ConnectionId, &Connection)| {
             let replaced = other.is_circuit() == circuit || (!circuit && !inbound);
-            (*id != connection && other.peer == peer_id && other.inbound == inbound && replaced).then_some(*id)
+            (*id != connection && other.peer == peer_id && other.inbound == inbound && replaced)
+                .then_some(*id)
         };
         Some(table.connections.iter().filter_map(superfluous).collect())
+    }
+
+    /// Waits until a connection is closed.
+    pub(crate) async fn until_closed(&self, connection: ConnectionId) {
+        let watch = lock(&self.0).connections.get(&connection).map(|known| known.session.subscribe());
+        if let Some(mut watch) = watch {
+            // The sender goes with the connection, and nothing else ends this.
+            let _ = watch.wait_for(|_| false).await;
+        }
     }
 
     /// Whether a connection goes through another relay.
@@ -339,16 +349,20 @@ impl Peers {
         lock(&self.0).connections.get(&connection)?.way.as_ref()?.address.parse().ok()
     }
 
-    /// The relay that this one has called by circuit, where `connection` is a direct one to the same node on which it is
-    /// the caller too.
-    pub(crate) fn caller_of(&self, peer: PeerId, connection: ConnectionId) -> Option<Domain> {
+    /// Whether the other side has called, or plays that part where a hole was punched.
+    pub(crate) fn is_inbound(&self, connection: ConnectionId) -> bool {
+        lock(&self.0).connections.get(&connection).is_some_and(|known| known.inbound)
+    }
+
+    /// The relay as which a connected node has said hello.
+    pub(crate) fn domain_of(&self, peer: PeerId) -> Option<Domain> {
         let table = lock(&self.0);
-        table.connections.get(&connection).filter(|known| !known.inbound && !known.is_circuit())?;
-        let mut sessions =
-            table.connections.values().filter(|known| known.peer == peer).filter_map(|known| {
-                known.session.borrow().as_ref().map(|session| session.domain.clone())
-            });
-        sessions.next()
+        let mut domains = table
+            .connections
+            .values()
+            .filter(|known| known.peer == peer)
+            .filter_map(|known| known.session.borrow().as_ref().map(|session| session.domain.clone()));
+        domains.next()
     }
 
     /// The relays of which anything is remembered.
@@ -372,7 +386,8 @@ impl Peers {
             if old.domain != manifest.domain || old.manifest.seq >= manifest.seq {
                 continue;
             }
-            let session = Arc::new(Session { domain: old.domain.clone(), manifest: manifest.clone(), ..*old });
+            let session =
+                Arc::new(Session { domain: old.domain.clone(), manifest: manifest.clone(), ..*old });
             known.session.send_replace(Some(Arc::clone(&session)));
             if let Some(peer) = table.peers.get(&old.domain) {
                 peer.current.send_if_modified(|current| {

@@ -14,7 +14,7 @@ use posthouse_spec::{Cbor, Domain};
 use super::connector::Connector;
 use super::peers::{Session, until};
 use crate::behaviour::Protocol;
-use crate::codec::{FrameReader, FrameWriter};
+use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::error::PeerError;
 
 /// How long an answer may take, the connection included.
@@ -127,7 +127,14 @@ impl Requests {
         let written = written.await;
         let refused =
             |rule, detail| Failed::Error(PeerError::Refused { domain: session.domain.clone(), rule, detail });
-        let answer = match FrameReader::new(reading, MAX_PEER_FRAME).value::<A>().await {
+        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME);
+        // A connection that this side closes, as it does with a circuit once a direct one stands, leaves its readers waiting
+        // (yamux tells them nothing).
+        let answer = tokio::select! {
+            answer = reader.value::<A>() => answer,
+            () = self.connector.peers.until_closed(session.connection) => Err(FrameError::Ended),
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => match error.rule() {
                 Some(rule) => return Err(refused(rule, format!("its answer: {error}"))),

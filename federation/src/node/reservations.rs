@@ -11,11 +11,14 @@ use super::connector::Connector;
 use super::dial::behind;
 use super::listeners::Reserved;
 use super::network::Punched;
-use super::peers::until;
+use super::peers::{Session, until};
 use crate::retry::Backoff;
 
 /// Punched connections on which hello is still to be said; the circuit goes on where one finds no place.
 pub(crate) const MAX_PUNCHED: usize = 64;
+
+/// How long the side that was called waits for the other's hello before it says its own.
+const HELLO_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Keeps a reservation with a relay for as long as the node runs.
 pub(crate) async fn keep(connector: Connector, through: Domain) {
@@ -55,13 +58,28 @@ async fn reserve(connector: &Connector, through: &Domain) -> Result<Reserved, St
     connector.network.reserve(behind(&at, session.peer)).await
 }
 
+impl Connector {
+    /// Whether the other side says hello on a direct connection in time.
+    async fn hears(&self, domain: &Domain) -> bool {
+        let mut watch = self.peers.peer(domain).watch();
+        let direct = |now: &Option<Arc<Session>>| {
+            now.as_ref().is_some_and(|now| !self.peers.is_circuit(now.connection))
+        };
+        tokio::time::timeout(HELLO_PATIENCE, until(&mut watch, direct)).await.is_ok()
+    }
+}
+
 /// Says hello on punched connections, for which nobody waits otherwise.
 pub(crate) async fn greet_punched(connector: Connector, mut punched: mpsc::Receiver<Punched>) {
     while let Some(Punched { peer, connection }) = punched.recv().await {
-        // The side that called by circuit says hello on the direct connection too; the other hears it.
-        let Some(domain) = connector.peers.caller_of(peer, connection) else { continue };
+        let Some(domain) = connector.peers.domain_of(peer) else { continue };
         let this = connector.clone();
         connector.tasks.spawn_cancellable(async move {
+            // The side that called by circuit says hello on the direct connection too, and the other hears it. With QUIC
+            // each side makes a connection of its own, of which one may fail: so the other speaks if it hears nothing.
+            if this.peers.is_inbound(connection) && this.hears(&domain).await {
+                return;
+            }
             let known = this.peers.peer(&domain);
             // Whoever looks for a session meanwhile waits, and finds this one.
             let _turn = known.dialling.lock().await;
