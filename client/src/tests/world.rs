@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use posthouse_crypto::room::member::key_package;
-use posthouse_crypto::{KnownAccount, SigningKey, Verified, follow, key_hash};
+use posthouse_crypto::{KnownAccount, SigningKey, Verified, follow, key_hash, lineage, manifest_hash};
 use posthouse_spec::account::{AliasBinding, ClaimedKeyPackage, KeyClaim};
 use posthouse_spec::cbor::{Cbor as _, List, Octets, Text};
 use posthouse_spec::client::Delivery;
@@ -32,13 +32,14 @@ use crate::rooms::founding::{self, leaf_identity};
 use crate::sync::testing;
 use crate::vault::foundings::{self, PendingCommit};
 use crate::vault::outbox::{self, Outgoing};
-use crate::vault::{Vault, contacts, key_packages, owner, relays, requests, rooms};
+use crate::vault::{Vault, contacts, held, key_packages, owner, relays, requests, rooms};
 
 /// Events that a test may leave unread.
 const EVENTS: usize = 4096;
 
 /// The hub and its keys.
 pub(crate) struct World {
+    root: SigningKey,
     ordering: SigningKey,
     pub(crate) manifest: Verified<Manifest>,
 }
@@ -82,7 +83,26 @@ impl World {
             circuits: None,
         });
         let manifest = follow(&domain, None, &manifest).expect("a first manifest");
-        Self { ordering, manifest }
+        Self { root, ordering, manifest }
+    }
+
+    /// The hub replaces its ordering key: its next manifest names another.
+    pub(crate) fn replace_ordering(&mut self) {
+        self.ordering = SigningKey::generate(&mut rand::rng());
+        let next = self.root.sign(&Manifest {
+            seq: self.manifest.seq.next(),
+            previous: Some(manifest_hash(self.manifest.signed())),
+            lineage: Some(lineage(&self.manifest)),
+            ordering: self.ordering.public(),
+            ..(*self.manifest).clone()
+        });
+        self.manifest = follow(&self.manifest.domain, Some(self.manifest.signed()), &next).expect("the next");
+    }
+
+    /// The hub as it was, with all its keys, for whoever has stolen them.
+    pub(crate) fn stolen(&self) -> Self {
+        let copy = |key: &SigningKey| SigningKey::from_seed(&key.seed());
+        Self { root: copy(&self.root), ordering: copy(&self.ordering), manifest: self.manifest.clone() }
     }
 
     /// Somebody whose registration this hub's relay confirmed.
@@ -148,7 +168,7 @@ impl World {
             epoch: commit.epoch,
             ballot: Ballot(0),
             commit: commit.hash,
-            manifest: ManifestSeq(1),
+            manifest: self.manifest.seq,
         };
         Decided { decision: self.ordering.sign(&decision), commit: commit.upload.commit.clone() }
     }
@@ -242,6 +262,22 @@ impl Person {
             ticket: Ticket::new([3; 32]),
             last_resort: false,
         }
+    }
+
+    /// Has heard of a hub's manifest.
+    pub(crate) async fn has_met(&self, world: &World) {
+        let mut tx = self.context().vault.begin().await.expect("a transaction");
+        let db = tx.db().expect("db");
+        relays::pin(db, &world.manifest.domain, world.manifest.signed(), Millis(2)).await.expect("pinned");
+        tx.commit().await.expect("durable");
+    }
+
+    /// The epoch of a room, and how much waits for it.
+    pub(crate) async fn stands(&self, room: &RoomId) -> (Epoch, u64) {
+        let mut reader = self.context().vault.read().await.expect("a turn");
+        let row = rooms::by_id(reader.db().expect("db"), room).await.expect("read").expect("the room");
+        let waiting = held::load(reader.db().expect("db"), room).await.expect("read");
+        (row.epoch, waiting.items)
     }
 
     /// Gets these items, as new ones of the mailbox.
