@@ -43,7 +43,7 @@ fn every_module_of_the_table_exists() {
         let tree = Tree::read(&root(), row.folder);
         for module in row.modules {
             assert!(
-                tree.files.contains_key(&vec![(*module).to_owned()]),
+                tree.files.contains_key(&module.split("::").map(str::to_owned).collect::<Vec<_>>()),
                 "{} has no module {module}",
                 row.folder
             );
