@@ -1,10 +1,10 @@
-//! Dials: who is called, who is called again and when, and how many at once.
+//! Who waits to be dialled, and how many are.
 
 use std::collections::BTreeMap;
 
 use posthouse_spec::{Domain, Millis};
 
-use super::{Dialled, Phase, Schedule, Timer};
+use super::types::Bounds;
 
 /// Where the dial of one relay stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,110 +37,39 @@ impl Dials {
         self.running
     }
 
-    fn queue(&mut self, domain: &Domain, again: bool) -> Dial {
+    pub(super) fn queue(&mut self, domain: &Domain, again: bool) -> Dial {
         self.tickets += 1;
         let queue = if again { &mut self.again } else { &mut self.first };
         queue.insert(self.tickets, domain.clone());
         Dial::Queued { ticket: self.tickets, again }
     }
 
-    fn unqueue(&mut self, ticket: u64, again: bool) {
+    pub(super) fn unqueue(&mut self, ticket: u64, again: bool) {
         let queue = if again { &mut self.again } else { &mut self.first };
         queue.remove(&ticket);
     }
-}
 
-impl Schedule {
-    /// A dial has ended.
-    pub fn handle_dialled(&mut self, domain: &Domain, dialled: Dialled, now: Millis, random: u64) {
-        let Some(peer) = self.peers.get_mut(domain) else { return };
-        if let Dial::Running { again } = peer.dial {
-            self.dials.running -= 1;
-            self.dials.running_again -= usize::from(again);
-            peer.dial = Dial::No;
-        }
-        peer.wanted = false;
-        if dialled == Dialled::Reached {
-            self.handle_session(domain, true);
-            return;
-        }
-        // Somebody may have called meanwhile.
-        if !peer.session && !peer.lanes.is_empty() {
-            let own = peer.backoff.handle_failure(now, random);
-            let until = if let Dialled::FailedUntil(until) = dialled { until } else { own };
-            peer.dial = Dial::Waiting(until);
-            self.timers.insert((until, Timer::Dial(domain.clone())));
-        }
-        self.prune(domain);
-    }
-
-    /// Asks for a dial, where there is no session and none is on its way.
-    pub(super) fn want_session(&mut self, domain: &Domain) {
-        let Some(peer) = self.peers.get_mut(domain) else { return };
-        let wanted = peer.wanted || peer.lanes.values().any(|lane| matches!(lane.phase, Phase::Ready(_)));
-        if wanted && !peer.session && peer.dial == Dial::No {
-            peer.dial = self.dials.queue(domain, peer.backoff.failures() > 0);
-        }
-    }
-
-    /// A session ended under a lane. The first that ends before it was of use is replaced at once, further ones after a
-    /// growing pause, because a relay that always hangs up would be dialled without end.
-    pub(super) fn lost_session(&mut self, domain: &Domain, progress: bool, now: Millis, random: u64) {
-        let Some(peer) = self.peers.get_mut(domain) else { return };
-        if !peer.session {
-            return;
-        }
-        peer.session = false;
-        if progress {
-            peer.flaps.handle_contact();
-        }
-        let first = progress || peer.flaps.failures() == 0;
-        let until = if progress { now } else { peer.flaps.handle_failure(now, random) };
-        self.unqueue(domain);
-        let Some(peer) = self.peers.get_mut(domain) else { return };
-        if !first && !peer.lanes.is_empty() && peer.dial == Dial::No {
-            peer.dial = Dial::Waiting(until);
-            self.timers.insert((until, Timer::Dial(domain.clone())));
-        }
-        self.want_session(domain);
-    }
-
-    /// The wait for the next dial is over.
-    pub(super) fn stop_waiting(&mut self, domain: &Domain) {
-        let Some(peer) = self.peers.get_mut(domain) else { return };
-        match peer.dial {
-            Dial::Waiting(until) => {
-                self.timers.remove(&(until, Timer::Dial(domain.clone())));
-                peer.dial = Dial::No;
-            }
-            Dial::Queued { ticket, again } if peer.session => {
-                self.dials.unqueue(ticket, again);
-                peer.dial = Dial::No;
-            }
-            Dial::No | Dial::Queued { .. } | Dial::Running { .. } => {}
-        }
-        self.want_session(domain);
-        self.prune(domain);
-    }
-
-    /// The relay that is dialled next, if there is room.
-    pub(super) fn next_dial(&mut self) -> Option<Domain> {
-        if self.dials.running >= self.bounds.dials {
+    /// The relay that is dialled next, and whether that is again; nothing if there is no room.
+    pub(super) fn next(&mut self, bounds: Bounds) -> Option<(Domain, bool)> {
+        if self.running >= bounds.dials {
             return None;
         }
-        let first = self.dials.first.pop_first().map(|(_, domain)| (domain, false));
-        let (domain, again) = match first {
+        let first = self.first.pop_first().map(|(_, domain)| (domain, false));
+        let next = match first {
             Some(first) => first,
-            None if self.dials.running_again < self.bounds.redials => {
-                self.dials.again.pop_first().map(|(_, domain)| (domain, true))?
+            None if self.running_again < bounds.redials => {
+                self.again.pop_first().map(|(_, domain)| (domain, true))?
             }
             None => return None,
         };
-        self.dials.running += 1;
-        self.dials.running_again += usize::from(again);
-        if let Some(peer) = self.peers.get_mut(&domain) {
-            peer.dial = Dial::Running { again };
-        }
-        Some(domain)
+        self.running += 1;
+        self.running_again += usize::from(next.1);
+        Some(next)
+    }
+
+    /// A dial has ended.
+    pub(super) fn ended(&mut self, again: bool) {
+        self.running -= 1;
+        self.running_again -= usize::from(again);
     }
 }

@@ -2,20 +2,14 @@
 
 use posthouse_spec::{Domain, Millis};
 
-use super::{Ended, Lane, MIN_PAUSE_MS, Phase, Schedule, Timer};
+use super::machine::Schedule;
+use super::peer::{Phase, Timer};
+use super::types::Ended;
 use crate::host::LaneId;
-use crate::retry::{Backoff, MAX_DELAY_MS};
+use crate::retry::MAX_DELAY_MS;
 
-impl Lane {
-    pub(super) fn new() -> Self {
-        Self {
-            phase: Phase::Ready(None),
-            woken: true,
-            failures: Backoff::default(),
-            lives: Backoff::default(),
-        }
-    }
-}
+/// The shortest pause that a busy destination can ask for, milliseconds.
+const MIN_PAUSE_MS: u64 = 100;
 
 impl Schedule {
     /// Lets a ready lane wait for what it lacks: a place, or a session.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::{Domain, Millis};
 
-use super::Bounds;
+use super::types::Bounds;
 use crate::host::LaneId;
 
 /// The classes, the most urgent first, with how many places each gets in a round while all of them want some.

@@ -161,6 +161,18 @@ pub(crate) const MODULES: &[Module] = &[
     },
     Module {
         folder: "relay",
+        modules: &["keys"],
+        never: &["tokio", "sqlx", "axum", "std::time", "crate::store", "crate::network", "crate::server"],
+        why: "keys are read, replaced and written without knowing who uses them",
+    },
+    Module {
+        folder: "relay",
+        modules: &["keyring"],
+        never: &["axum", "sqlx", "crate::http", "crate::server", "crate::control", "crate::cli"],
+        why: "the socket and the server replace keys through the keyring, not it through them",
+    },
+    Module {
+        folder: "relay",
         modules: &["http"],
         never: &["posthouse_federation", "crate::server", "crate::outbox", "sqlx", "libp2p"],
         why: "a handler asks state, sessions and store, never the federation itself",
