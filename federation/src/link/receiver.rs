@@ -25,7 +25,7 @@ pub enum Arrival {
 }
 
 /// The destination's side of one stream of a lane.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
     origin: Domain,
     own: Domain,

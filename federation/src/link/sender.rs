@@ -65,14 +65,14 @@ pub enum Progress {
     Refused(PeerRefusal),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct InFlight {
     next: LaneSeq,
     bytes: u64,
 }
 
 /// The origin's side of one stream of a lane.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     lane: Lane,
     state: LaneState,
