@@ -128,31 +128,27 @@ impl Network {
         domain: &Domain,
         seq: ManifestSeq,
     ) -> Result<Verified<Manifest>, PeerError> {
-        match *domain == self.domain {
-            true => self.link_of_own(seq).await,
-            false => self.link(domain).await?.manifest_at(domain, seq).await,
+        if *domain != self.domain {
+            return self.link(domain).await?.manifest_at(domain, seq).await;
         }
+        let none = || PeerError::Unknown { domain: domain.clone(), why: format!("it has no manifest {seq}") };
+        self.link_of_own(seq).await?.ok_or_else(none)
     }
 
-    /// A link of the relay's own chain.
+    /// A link of the relay's own chain, if there is one at that position.
     ///
     /// # Errors
-    /// There is none at that position, or it cannot be read.
-    pub async fn link_of_own(&self, seq: ManifestSeq) -> Result<Verified<Manifest>, PeerError> {
-        let domain = self.domain.clone();
-        let link = match &self.chain {
-            Some(chain) => chain.link(seq).await,
-            None => Ok(None),
+    /// It cannot be read.
+    pub async fn link_of_own(&self, seq: ManifestSeq) -> Result<Option<Verified<Manifest>>, PeerError> {
+        let Some(chain) = &self.chain else { return Ok(None) };
+        let unreadable = |error: String| {
+            tracing::error!(error, %seq, "a link of the own chain of manifests cannot be read");
+            let why = "its chain of manifests cannot be read".to_owned();
+            PeerError::Unreachable { domain: self.domain.clone(), why }
         };
-        match link {
-            Ok(Some(link)) => follow(&self.domain, None, &link)
-                .map_err(|fault| PeerError::Unknown { domain, why: fault.to_string() }),
-            Ok(None) => Err(PeerError::Unknown { domain, why: format!("it has no manifest {seq}") }),
-            Err(error) => {
-                tracing::error!(%error, %seq, "a link of the own chain of manifests cannot be read");
-                Err(PeerError::Unreachable { domain, why: "its chain of manifests cannot be read".into() })
-            }
-        }
+        let link = chain.link(seq).await.map_err(|error| unreadable(error.to_string()))?;
+        let check = |link| follow(&self.domain, None, &link).map_err(|fault| unreadable(fault.to_string()));
+        link.map(check).transpose()
     }
 
     /// Asks another relay about accounts and key packages.

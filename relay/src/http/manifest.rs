@@ -39,7 +39,8 @@ pub(super) async fn manifest(State(network): State<Network>) -> ApiResult<Respon
     )
 )]
 pub(super) async fn link(State(network): State<Network>, Part(seq): Part<u64>) -> ApiResult<Response> {
-    let link = network.link_of_own(ManifestSeq(seq)).await?;
+    let none = || ApiError::new(Refusal::NotFound, format!("this relay has no manifest {seq} in its chain"));
+    let link = network.link_of_own(ManifestSeq(seq)).await?.ok_or_else(none)?;
     let headers = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "max-age=86400")];
     Ok((headers, link.signed().as_bytes().clone()).into_response())
 }

@@ -130,3 +130,27 @@ async fn an_account_is_blocked_and_no_longer() {
     house.put(&path, None, json!({})).await.refused(401, "unauthenticated");
     house.close().await;
 }
+
+#[tokio::test]
+async fn the_links_of_the_relays_chain_are_served_to_everybody_and_to_its_people() {
+    let house = House::open().await;
+    let alice = house.person("alice").await;
+    let get = async |path: &str| house.web.get(format!("{}{path}", house.url)).send().await.unwrap();
+    let newest = get("/.well-known/posthouse/manifest").await.bytes().await.unwrap();
+    let link = get("/.well-known/posthouse/manifests/1").await;
+    assert_eq!(link.headers()["content-type"], posthouse_spec::manifest::MEDIA_TYPE);
+    assert_eq!(link.bytes().await.unwrap(), newest);
+    for (seq, status) in [("2", 404), ("0", 404), ("18446744073709551615", 404), ("x", 400), ("..%2F1", 400)]
+    {
+        let answer = get(&format!("/.well-known/posthouse/manifests/{seq}")).await;
+        assert_eq!(answer.status().as_u16(), status, "{seq}");
+    }
+    let own = house.get("/v1/relays/a.localhost/manifests/1", Some(&alice.token)).await.ok();
+    let manifest: Signed<Manifest> = read(&own["manifest"]);
+    assert_eq!(manifest.as_bytes(), &newest);
+    let ask = async |path: &str| house.get(path, Some(&alice.token)).await;
+    ask("/v1/relays/a.localhost/manifests/2").await.refused(502, "unknown-relay");
+    ask("/v1/relays/nowhere.localhost/manifests/1").await.refused(502, "relay-unreachable");
+    house.get("/v1/relays/a.localhost/manifests/1", None).await.refused(401, "unauthenticated");
+    house.close().await;
+}

@@ -6,5 +6,6 @@ mod deciding;
 mod founding;
 mod person;
 mod relay;
+mod replacing;
 mod trouble;
 mod world;

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use posthouse_crypto::{SigningKey, Verified, key_hash, lineage, verify};
+use posthouse_crypto::{SigningKey, Verified, key_hash, lineage, manifest_hash, verify};
 use posthouse_federation::LaneId;
 use posthouse_federation::host::{Inbox as _, Outbox as _, Received};
+use posthouse_relay::config::Config;
 use posthouse_relay::hub::{HubLink, LinkError, ManifestLookup, Rooms};
+use posthouse_relay::mailbags::Holder;
 use posthouse_relay::outbox::{KeysService, RelayHost};
 use posthouse_relay::store::{Store, Wakes};
 use posthouse_spec::cbor::{List, Octets, Text};
@@ -30,7 +32,7 @@ fn domain(name: &str) -> Domain {
 /// What both relays know of each other, and whether they can be reached.
 #[derive(Default)]
 pub(crate) struct Wires {
-    manifests: Mutex<BTreeMap<Domain, Verified<Manifest>>>,
+    manifests: Mutex<BTreeMap<Domain, Vec<Verified<Manifest>>>>,
     rooms: Mutex<BTreeMap<Domain, Rooms>>,
     down: Mutex<BTreeSet<Domain>>,
 }
@@ -49,8 +51,22 @@ impl Wires {
 #[async_trait]
 impl ManifestLookup for Wires {
     async fn manifest(&self, domain: &Domain) -> Result<Verified<Manifest>, LinkError> {
-        let known = self.manifests.lock().expect("not poisoned").get(domain).cloned();
+        let known =
+            self.manifests.lock().expect("not poisoned").get(domain).and_then(|all| all.last().cloned());
         known.ok_or_else(|| LinkError(format!("no relay of {domain}")))
+    }
+
+    async fn manifest_at(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Verified<Manifest>>, LinkError> {
+        let newest = self.manifest(domain).await?;
+        if newest.seq < seq {
+            return Err(LinkError(format!("{domain} has not said {seq} yet")));
+        }
+        let all = self.manifests.lock().expect("not poisoned");
+        Ok(all.get(domain).and_then(|all| all.iter().find(|manifest| manifest.seq == seq)).cloned())
     }
 }
 
@@ -88,6 +104,7 @@ pub(crate) struct Relay {
     pub(crate) rooms: Rooms,
     pub(crate) host: RelayHost,
     pub(crate) ordering: Arc<SigningKey>,
+    root: SigningKey,
     node: SigningKey,
     folder: tempfile::TempDir,
     wires: Arc<Wires>,
@@ -114,10 +131,28 @@ impl Relay {
             circuits: None,
         };
         let manifest = verify(&root.sign(&manifest), &root.public()).expect("just signed");
-        wires.manifests.lock().expect("not poisoned").insert(domain(name), manifest);
+        wires.manifests.lock().expect("not poisoned").insert(domain(name), vec![manifest]);
         let folder = tempfile::tempdir().expect("a folder");
         let (store, rooms, host) = parts(folder.path(), &domain(name), &ordering, wires).await;
-        Self { domain: domain(name), store, rooms, host, ordering, node, folder, wires: wires.clone() }
+        Self { domain: domain(name), store, rooms, host, ordering, root, node, folder, wires: wires.clone() }
+    }
+
+    /// Replaces the ordering key: the next manifest names the new one, and the relay starts again with it.
+    pub(crate) async fn replace_ordering(&mut self, seed: u64) {
+        let last = self.wires.manifest(&self.domain).await.expect("every relay has one");
+        self.ordering = Arc::new(SigningKey::generate(&mut StdRng::seed_from_u64(seed)));
+        let next = Manifest {
+            seq: last.seq.next(),
+            previous: Some(manifest_hash(last.signed())),
+            lineage: Some(lineage(&last)),
+            ordering: self.ordering.public(),
+            ..last.into_inner()
+        };
+        let next = verify(&self.root.sign(&next), &self.root.public()).expect("just signed");
+        let mut all = self.wires.manifests.lock().expect("not poisoned");
+        all.entry(self.domain.clone()).or_default().push(next);
+        drop(all);
+        self.restart().await;
     }
 
     /// Stops and starts again from the files.
@@ -185,6 +220,8 @@ async fn parts(
     let rooms = Rooms::new(store.clone(), own.clone(), ordering.clone(), wires.clone());
     rooms.connect(Arc::new(Link { from: own.clone(), wires: wires.clone() }));
     wires.rooms.lock().expect("not poisoned").insert(own.clone(), rooms.clone());
-    let host = RelayHost::new(store.clone(), rooms.clone(), Arc::new(NoKeys), Arc::new(|| NOW));
+    let none = Config { domain: own.to_string(), ..Config::default() }.settings().expect("sound").mailbags;
+    let holder = Arc::new(Holder::new(store.clone(), &none, Arc::new(|| NOW)));
+    let host = RelayHost::new(store.clone(), rooms.clone(), Arc::new(NoKeys), holder, Arc::new(|| NOW));
     (store, rooms, host)
 }
