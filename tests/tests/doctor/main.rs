@@ -6,11 +6,16 @@
 mod peer;
 mod rules;
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
+use posthouse_relay::config::Config;
+use posthouse_relay::server::Server;
+use posthouse_spec::Millis;
 use posthouse_tests::{Network, Relay};
 use serde_json::Value;
 
-use peer::{Manner, Peer};
+use peer::{Inbox, Manner, Peer};
 
 /// A command of the operator: its exit code, and the JSON that it printed.
 pub(crate) async fn operator(relay: &Relay, args: &[&str]) -> Result<(Option<i32>, Value)> {
@@ -138,6 +143,28 @@ async fn whoever_serves_the_manifest_speaks_no_tls() -> Result<()> {
     let report = names(relay, "b.localhost", "manifest", &["https://127.0.0.1"], &["overrides file"]).await?;
     let found = report["first"]["found"].as_str().unwrap_or_default();
     ensure!(found.contains("corrupt") || found.contains("TLS") || found.contains("certificate"), "{found}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_certificate_is_nobodys() -> Result<()> {
+    let mut network = Network::new()?;
+    network.start("a.localhost").await?;
+    let folder = network.folder().join("elsewhere");
+    std::fs::create_dir_all(&folder)?;
+    let pair = rcgen::generate_simple_self_signed(vec!["b.localhost".into(), "127.0.0.1".into()])?;
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, pair.cert.pem())?;
+    std::fs::write(&key, pair.signing_key.serialize_pem())?;
+    let mut config = Config { domain: "b.localhost".into(), data: folder.join("data"), ..Config::default() };
+    (config.http.listen, config.peers.listen) = ("127.0.0.1:0".into(), "127.0.0.1:0".into());
+    (config.http.certificate, config.http.key) = (Some(certificate), Some(key));
+    let clock = Arc::new(|| Millis(1_800_000_000_000));
+    let server = Server::bind(config.settings()?, clock).await?;
+    network.add_override("b.localhost", &server.ready().http)?;
+    let relay = network.relay("a.localhost");
+    names(relay, "b.localhost", "manifest", &["certificate"], &["renew it, for this name"]).await?;
+    server.shutdown().await;
     Ok(())
 }
 
@@ -272,6 +299,45 @@ async fn a_peer_takes_calls_but_stores_nothing() -> Result<()> {
     names(relay, peer.domain(), "canary", &found, &[]).await?;
     let (_, list) = operator(relay, &["list"]).await?;
     ensure!(list[0]["backlog"][0]["items"] == 1, "{list:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_peer_stores_but_its_answer_does_not_come_back() -> Result<()> {
+    let manner = Manner { inbox: Inbox::Swallows, ..Manner::default() };
+    let (network, peer) = beside("b.localhost", manner).await?;
+    let relay = network.relay("a.localhost");
+    let found = ["was stored there", "answer has not come back"];
+    names(relay, peer.domain(), "canary", &found, &["the way back", "peers doctor"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_peer_is_too_old_for_canaries() -> Result<()> {
+    let manner = Manner { inbox: Inbox::Refuses, ..Manner::default() };
+    let (network, peer) = beside("b.localhost", manner).await?;
+    let relay = network.relay("a.localhost");
+    let found = ["refused it", "invalid-item", "messages may pass all the same"];
+    names(relay, peer.domain(), "canary", &found, &["upgrade"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn canaries_are_answered_six_times_a_minute() -> Result<()> {
+    let network = Network::of_two().await?;
+    let relay = network.relay("a.localhost");
+    let mut refused = None;
+    // Somebody who is slow gets a few more through.
+    for _ in 0..30 {
+        let (_, report) = operator(relay, &["doctor", "b.localhost"]).await?;
+        if verdict(&report, "canary") == "wrong" {
+            refused = Some(report);
+            break;
+        }
+    }
+    let refused = refused.context("thirty canaries in a row were answered")?;
+    let found = refused["first"]["found"].as_str().unwrap_or_default();
+    ensure!(found.contains("too many canaries"), "{refused:#}");
     Ok(())
 }
 

@@ -2,16 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Stream, StreamProtocol, Swarm};
 use posthouse_crypto::{SigningKey, hash};
 use posthouse_spec::cbor::{List, Text};
-use posthouse_spec::ids::{LaneSeq, ManifestSeq, Millis};
+use posthouse_spec::envelope::Envelope;
+use posthouse_spec::ids::{ManifestSeq, Millis};
 use posthouse_spec::manifest::{Manifest, Node};
-use posthouse_spec::peer::deliver::{Credit, ReceiptFrame, Resume};
+use posthouse_spec::peer::deliver::{
+    Ack, Credit, DeliverFrame, ItemRefusal, ReceiptFrame, RefusedItem, Resume,
+};
 use posthouse_spec::peer::hello::{Hello, HelloResponse, PEER_VERSION};
 use posthouse_spec::peer::{deliver, hello};
 use posthouse_spec::{Cbor, Domain, Signed};
@@ -25,6 +28,17 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The largest hello that it reads, bytes.
 const MAX_HELLO: usize = 128 * 1024;
 
+/// What it does with what it is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inbox {
+    /// It neither reads nor acknowledges anything.
+    Hangs,
+    /// It takes no item, as a relay does that knows none of this kind.
+    Refuses,
+    /// It takes everything, and says nothing back.
+    Swallows,
+}
+
 /// In what it differs from a relay that is fine: by default in nothing but that it acknowledges nothing.
 #[derive(Clone)]
 pub(crate) struct Manner {
@@ -34,11 +48,13 @@ pub(crate) struct Manner {
     pub(crate) versions: (u16, u16),
     /// Until when its node key is good, from now, milliseconds; zero for a key that has lapsed.
     pub(crate) good_for_ms: u64,
+    /// What it does with what it is sent.
+    pub(crate) inbox: Inbox,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { ahead_ms: 0, versions: (PEER_VERSION, PEER_VERSION), good_for_ms: DAY_MS }
+        Self { ahead_ms: 0, versions: (PEER_VERSION, PEER_VERSION), good_for_ms: DAY_MS, inbox: Inbox::Hangs }
     }
 }
 
@@ -88,6 +104,7 @@ impl Peer {
             control.accept(StreamProtocol::new(hello::PROTOCOL)).context("hello")?,
             control.accept(StreamProtocol::new(deliver::PROTOCOL)).context("deliver")?,
         );
+        let inbox = manner.inbox;
         let tasks = vec![
             tokio::spawn(drive(swarm)),
             tokio::spawn(serve(web, bytes)),
@@ -99,11 +116,11 @@ impl Peer {
             }),
             tokio::spawn(async move {
                 let mut open = Vec::new();
-                while let Some((_, mut stream)) = lanes.next().await {
-                    if open_lane(&mut stream).await.is_ok() {
-                        // Whatever comes is neither read nor acknowledged.
-                        open.push(stream);
-                    }
+                while let Some((_, stream)) = lanes.next().await {
+                    // The lane ends with the test.
+                    open.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                        let _ = take_lane(stream, inbox).await;
+                    })));
                 }
             }),
         ];
@@ -182,10 +199,26 @@ async fn answer(mut stream: Stream, manifest: &Signed<Manifest>, manner: &Manner
     Ok(stream.close().await?)
 }
 
-async fn open_lane(stream: &mut Stream) -> Result<()> {
-    let _: deliver::DeliverFrame = read_frame(stream).await?;
-    let resume = Resume { next: LaneSeq(1), credit: Credit { items: 1000, bytes: 1 << 20 } };
-    write_frame(stream, &ReceiptFrame::Resume(resume).to_cbor()).await
+async fn take_lane(mut stream: Stream, inbox: Inbox) -> Result<()> {
+    let credit = || Credit { items: 1000, bytes: 1 << 20 };
+    let DeliverFrame::Open(open) = read_frame(&mut stream).await? else { bail!("no lane was named") };
+    let resume = Resume { next: open.oldest, credit: credit() };
+    write_frame(&mut stream, &ReceiptFrame::Resume(resume).to_cbor()).await?;
+    if inbox == Inbox::Hangs {
+        return std::future::pending().await;
+    }
+    while let DeliverFrame::Envelope(bytes) = read_frame(&mut stream).await? {
+        let envelope = Signed::<Envelope>::from_bytes(bytes.into_bytes())?.peek()?;
+        let refused = RefusedItem {
+            seq: envelope.first,
+            reason: ItemRefusal::Invalid,
+            detail: Text::clipped("an item of no known kind"),
+        };
+        let refused = if inbox == Inbox::Refuses { vec![refused] } else { Vec::new() };
+        let ack = Ack { next: envelope.next(), refused: List::new(refused)?, credit: credit() };
+        write_frame(&mut stream, &ReceiptFrame::Ack(ack).to_cbor()).await?;
+    }
+    Ok(())
 }
 
 async fn write_frame(stream: &mut Stream, bytes: &[u8]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Result, ensure};
-use posthouse_tests::{Network, Person};
+use posthouse_tests::{Network, Person, Relay};
 
 use crate::operator;
 
@@ -73,6 +73,53 @@ async fn a_rule_goes_before_the_configuration() -> Result<()> {
     let (code, report) = operator(relay, &["doctor", "b.localhost"]).await?;
     ensure!(code == Some(1) && report["first"]["name"] == "policy", "{report:#}");
     operator(relay, &["allow", "b.localhost"]).await?;
+    crate::healthy(relay, "b.localhost").await?;
+    Ok(())
+}
+
+/// How often a relay is asked for something, each time waiting for its answer, until it must have done what it was told.
+const ASKED: usize = 5_000;
+
+/// Sends SIGHUP, and waits until the relay's log says so once more.
+async fn hang_up(relay: &Relay, words: &str) -> Result<()> {
+    let times = || anyhow::Ok(std::fs::read_to_string(relay.log())?.matches(words).count());
+    let before = times()?;
+    let killed =
+        tokio::process::Command::new("kill").args(["-HUP", &relay.pid().to_string()]).status().await?;
+    ensure!(killed.success(), "no SIGHUP was sent");
+    for _ in 0..ASKED {
+        reqwest::get(format!("{}/readyz", relay.direct_url())).await?;
+        if times()? > before {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the log never said `{words}` again")
+}
+
+#[tokio::test]
+async fn a_configuration_is_read_again_on_sighup_and_a_bad_one_changes_nothing() -> Result<()> {
+    let network = Network::of_two().await?;
+    let relay = network.relay("a.localhost");
+    crate::healthy(relay, "b.localhost").await?;
+    let text = std::fs::read_to_string(relay.config())?;
+    let with = |policy: &str| {
+        text.replace("[peers]", &format!("[peers]\npolicy = \"{policy}\"\ndomains = [\"b.localhost\"]"))
+    };
+
+    std::fs::write(relay.config(), with("deny"))?;
+    hang_up(relay, "the configuration was read again").await?;
+    let (_, shown) = operator(relay, &["show", "b.localhost"]).await?;
+    ensure!(shown["state"]["is"] == "denied" && shown["policy"] == "deny", "{shown:#}");
+
+    std::fs::write(relay.config(), with("nonsense"))?;
+    hang_up(relay, "the configuration is rejected").await?;
+    // The commands read it too.
+    std::fs::write(relay.config(), with("deny"))?;
+    let (_, shown) = operator(relay, &["show", "b.localhost"]).await?;
+    ensure!(shown["state"]["is"] == "denied", "{shown:#}");
+
+    std::fs::write(relay.config(), with("allow"))?;
+    hang_up(relay, "the configuration was read again").await?;
     crate::healthy(relay, "b.localhost").await?;
     Ok(())
 }
