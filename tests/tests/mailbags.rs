@@ -253,6 +253,7 @@ async fn a_relay_that_does_not_hold_says_so_and_the_next_one_does() -> Result<()
     ensure!(count(story.relay(SENDER), LEFT, HOLDER).await? == 0.0, "the first one took something");
     ensure!(count(story.relay(HOLDER), HELD, "").await? == 0.0, "the first one holds something");
     log_says(story.relay(SENDER), &["did not take a mailbag", HOLDER, "not-a-holder"])?;
+    log_says(story.relay(RECEIVER), &["holds nothing for this one", HOLDER, "not-a-holder"])?;
     story.sender_dies_for_good().await?;
 
     story.relay(RECEIVER).start().await?;

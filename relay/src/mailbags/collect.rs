@@ -115,6 +115,10 @@ impl Collector {
             let wait = match self.collect(&federation, holder, &mut memory).await {
                 Ok(()) if memory.again => ASK_AGAIN,
                 Ok(()) => ASK,
+                Err(Stopped::Holder(error @ PeerError::Refused { rule: PeerRule::NotAHolder, .. })) => {
+                    tracing::warn!(%holder, %error, "a relay that `mailbags.holders` names holds nothing for this one; ask its operator");
+                    ASK
+                }
                 Err(error) => {
                     tracing::info!(%holder, %error, "mailbags are collected later");
                     ASK_AGAIN

@@ -40,10 +40,7 @@ impl Holder {
     pub async fn answer(&self, from: &Domain, request: MailbagRequest) -> MailbagResponse {
         let answered = match request {
             MailbagRequest::Leave(bag) => self.hold(from, bag).await,
-            MailbagRequest::List(max) => {
-                let max = usize::try_from(max).unwrap_or(usize::MAX);
-                self.store.held_mailbags(from, max).await.map(MailbagResponse::List)
-            }
+            MailbagRequest::List(max) => self.list(from, max).await,
             MailbagRequest::Take(bag) => self.store.held_mailbag(from, &bag).await.map(|bag| {
                 // One is within the list's limit of one.
                 MailbagResponse::Mailbag(List::new(bag.into_iter().collect()).unwrap_or_default())
@@ -79,6 +76,19 @@ impl Holder {
         }
         self.gauge().await;
         Ok(())
+    }
+
+    /// What is held for a destination. One for which nothing is held, and nothing would be, is told so: its operator counts on
+    /// this relay, and would learn it from nobody else.
+    async fn list(&self, from: &Domain, max: u64) -> Result<MailbagResponse, StoreError> {
+        let held = self.store.held_mailbags(from, usize::try_from(max).unwrap_or(usize::MAX)).await?;
+        if held.total == 0 && !self.hold_for.contains(from) {
+            let why = format!(
+                "this relay holds no mailbags for {from}: its operator names it nowhere in mailbags.hold_for"
+            );
+            return Ok(refuse(PeerRule::NotAHolder, &why));
+        }
+        Ok(MailbagResponse::List(held))
     }
 
     async fn hold(&self, from: &Domain, bag: Mailbag) -> Result<MailbagResponse, StoreError> {
