@@ -175,6 +175,21 @@ impl Station {
         within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
     }
 
+    /// Waits until no connection to another relay stands.
+    ///
+    /// # Errors
+    /// It stands on, with the end of the log.
+    pub async fn until_apart(&self, domain: &str) -> Result<()> {
+        let wait = async {
+            while self.via(domain).await?.is_some() {
+                tokio::time::sleep(ASKING).await;
+            }
+            anyhow::Ok(())
+        };
+        let what = format!("{}: the end of the connection to {domain}", self.domain);
+        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+    }
+
     /// Waits until the relay's log says something.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Relays at home, behind routers that let nobody in.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use posthouse_tests::netns::{Internet, Station};
 
 /// What the public relay's configuration says.
@@ -61,9 +61,11 @@ async fn a_relay_outside_is_the_first_to_call_one_at_home() -> Result<()> {
     a.start().await?;
     let alice = a.register("alice").await?;
     let bob = b.register("bob").await?;
-    alice.befriend(&bob).await?;
+    alice.befriend(&bob).await.with_context(|| format!("{}\n\n{}", a.log(), b.log()))?;
     ensure!(a.whole_log()?.contains("via=\"circuit\""), "the call came by circuit: {}", a.log());
     a.until_via("b.example", |via| via == "quic").await?;
     alice.send(&bob, "no port was opened").await?;
-    bob.expect(&["no port was opened"]).await
+    bob.expect(&["no port was opened"]).await?;
+    println!("{}\n\n{}", a.whole_log()?, b.whole_log()?);
+    Ok(())
 }

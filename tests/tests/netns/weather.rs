@@ -60,8 +60,8 @@ async fn what_waited_during_a_partition_crosses_when_it_heals() -> Result<()> {
     send_all(&alice, &bob, &there).await?;
     send_all(&bob, &alice, &back).await?;
     // Both have noticed, and wait.
-    a.until_logged("the lane waits").await?;
-    b.until_logged("the lane waits").await?;
+    a.until_apart(b.domain()).await?;
+    b.until_apart(a.domain()).await?;
     a.site().wire().mend();
     all_arrive(&bob, &alice, "there", &there).await?;
     all_arrive(&alice, &bob, "back", &back).await
