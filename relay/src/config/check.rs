@@ -109,7 +109,12 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
         Ok(Some(newest)) if newest.created > now.after(MAX_AHEAD_MS) => {
             wrong("its newest manifest is from the future; set the clock of this machine".into());
         }
-        Ok(_) => {}
+        Ok(Some(_)) => {
+            if let Err(error) = Store::must_exist(&settings.data) {
+                wrong(error.to_string().replacen(": ", "; ", 1));
+            }
+        }
+        Ok(None) => {}
     }
     match Store::inspect(&settings.data, &settings.domain).await {
         Ok(()) => false,

@@ -22,9 +22,9 @@ use rand::CryptoRng;
 
 pub use file::{sync_folder, write_new};
 pub use ordering::OrderingKey;
-pub use report::{KeyLine, KeysReport, Replaced, Which};
+pub use report::{KeyLine, KeysReport, Replaced};
 pub(crate) use rotate::NODE_BACKDATE_MS;
-pub use rotate::{OVERLAP_MS, Overlap};
+pub use rotate::{OVERLAP_MS, Overlap, Which};
 
 /// The file in the data folder.
 pub const KEYS_FILE: &str = "keys.toml";

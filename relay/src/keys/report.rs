@@ -1,35 +1,11 @@
 //! What an operator is told of the keys: public parts, PeerIds and times, and what replacing one of them has done. Never
 //! a secret.
 
-use std::fmt;
-
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::{ManifestSeq, Millis, PublicKey};
 use serde::{Deserialize, Serialize};
 
-use super::{Keys, Overlap};
-
-/// A key that can be replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Which {
-    /// The node key.
-    Node,
-    /// The ordering key.
-    Ordering,
-    /// The root key.
-    Root,
-}
-
-impl fmt::Display for Which {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Node => "node",
-            Self::Ordering => "ordering",
-            Self::Root => "root",
-        })
-    }
-}
+use super::{Keys, Overlap, Which};
 
 /// One key, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

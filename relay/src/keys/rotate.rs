@@ -1,11 +1,14 @@
 //! Replacing a key by a new one: what that changes, without writing anything.
 
+use std::fmt;
+
 use posthouse_crypto::SigningKey;
 use posthouse_spec::limits::MAX_NODES;
 use posthouse_spec::{Millis, PublicKey};
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 
-use super::{KeySince, Keys, RetiringNode, Which};
+use super::{KeySince, Keys, RetiringNode};
 
 /// How long a node key that was replaced stays listed, milliseconds: a week. Envelopes that it signed may lie with
 /// holders of mailbags for days.
@@ -14,6 +17,28 @@ pub const OVERLAP_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 const MAX_RETIRING: usize = MAX_NODES - 1;
 /// How far back a node key is good, milliseconds: a day, for clocks that are behind.
 pub(crate) const NODE_BACKDATE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A key that can be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// The node key.
+    Node,
+    /// The ordering key.
+    Ordering,
+    /// The root key.
+    Root,
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "node",
+            Self::Ordering => "ordering",
+            Self::Root => "root",
+        })
+    }
+}
 
 /// How long the old key goes on being good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -178,6 +178,18 @@ pub(crate) const MODULES: &[Module] = &[
         why: "a handler asks state, sessions and store, never the federation itself",
     },
     Module {
+        folder: "relay",
+        modules: &["peers", "doctor", "canaries"],
+        never: &["axum", "sqlx", "libp2p", "crate::http", "crate::control", "crate::server", "crate::cli"],
+        why: "what the operator is told is the same with a running relay and without one; control and cli carry it",
+    },
+    Module {
+        folder: "relay",
+        modules: &["control"],
+        never: &["sqlx", "libp2p", "crate::http", "crate::server", "crate::cli"],
+        why: "the control socket stands beside the API for clients, and the server puts both together",
+    },
+    Module {
         folder: "client",
         modules: &["vault"],
         never: &[
