@@ -407,7 +407,7 @@ impl World {
         let one = &mut self.devices[device];
         let Some(epoch) = one.rooms.get(&room).copied().filter(|_| one.commit.is_none()) else { return };
         let change = Change { committer: device, adds, removes, nonce };
-        one.commit = Some(Question::Commit { device, room, epoch, change });
+        one.commit = Some(Question::Commit { room, epoch, change });
         self.send_commit(device);
     }
 

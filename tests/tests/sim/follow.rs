@@ -212,7 +212,7 @@ impl World {
 
     /// Has a local device's commit decided: here if this relay is the hub, else by the hub.
     pub(crate) fn propose(&mut self, relay: RelayNo, device: DeviceNo, socket: u64, commit: Question) {
-        let Question::Commit { room, epoch, ref change, .. } = commit else { return };
+        let Question::Commit { room, epoch, ref change } = commit else { return };
         let Some(known) = self.relays[relay].disk.rooms.get(&room).filter(|room| room.active) else {
             return self.commit_answered(relay, device, socket, false);
         };
@@ -282,7 +282,7 @@ impl World {
         question: &Question,
     ) {
         let reply = match question {
-            Question::Commit { room, epoch, change, .. } => {
+            Question::Commit { room, epoch, change } => {
                 let write = Write::Decide { from, room: *room, epoch: *epoch, change: change.clone() };
                 return self.write(relay, write, After::Answer { conn, ask, to: from });
             }

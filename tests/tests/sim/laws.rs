@@ -278,7 +278,7 @@ impl World {
     pub(crate) fn learn(&mut self, relay: RelayNo, fact: Fact) {
         self.trace.line(self.now, || format!("r{relay} has {fact:?}"));
         match fact {
-            Fact::Accepted { device, number, epoch, message, .. } => {
+            Fact::Accepted { device, number, epoch, message } => {
                 if let Err(detail) = self.laws.accepted(device, number, epoch, message) {
                     self.broke("a message is taken once", detail);
                 }

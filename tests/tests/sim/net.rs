@@ -8,7 +8,7 @@ use posthouse_spec::limits::MAX_CLOCK_SKEW_MS;
 use posthouse_spec::peer::ReceiptFrame;
 use posthouse_spec::peer::deliver::Open;
 
-use crate::cast::{DeviceNo, RelayNo, RoomNo, cast};
+use crate::cast::{RelayNo, RoomNo, cast};
 use crate::wire::{Change, Ruling};
 use crate::world::{Event, World};
 
@@ -32,7 +32,7 @@ pub(crate) enum Frame {
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
     Decisions { room: RoomNo, from: u64 },
-    Commit { device: DeviceNo, room: RoomNo, epoch: u64, change: Change },
+    Commit { room: RoomNo, epoch: u64, change: Change },
 }
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! The origin's side: what the federation's lanes and workers do around the schedule and the link's sender.
 
+use std::collections::VecDeque;
+
 use posthouse_federation::host::LaneId;
 use posthouse_federation::link::{Lane, LinkFault, Progress, Sender, compare};
 use posthouse_federation::schedule::{Dialled, Ended, Step, Wake};
@@ -123,6 +125,8 @@ impl World {
             life: state.incarnation,
             sender: Some(Box::new(sender)),
             told: state.oldest.0,
+            busy: false,
+            receipts: VecDeque::new(),
             progress: false,
             idle: false,
             leave_by: None,
@@ -151,7 +155,7 @@ impl World {
             let now = self.now;
             let memory = &mut self.relays[relay].memory;
             let Some(work) = memory.work.get_mut(&lane) else { return };
-            let Some(sender) = &work.sender else { return };
+            let Some(sender) = work.sender.as_ref().filter(|_| !work.busy) else { return };
             if let Some(leave_by) = work.leave_by {
                 if sender.in_flight() > 0 && now < leave_by {
                     break;
@@ -238,7 +242,7 @@ impl World {
         let Some(work) = self.relays[relay].memory.work.get(&key).filter(|work| work.timer == timer) else {
             return;
         };
-        let Some(sender) = &work.sender else { return };
+        let Some(sender) = work.sender.as_ref().filter(|_| !work.busy) else { return };
         if work.idle {
             self.ended(relay, key, Ended::Done);
         } else if sender.handle_timeout(wall) {
@@ -261,13 +265,17 @@ impl World {
         let wall = self.lane_clock(relay);
         let work = self.relays[relay].memory.work.get_mut(&key).filter(|work| work.stream == stream);
         let Some(work) = work else { return };
+        if work.busy {
+            return work.receipts.push_back(receipt);
+        }
         let Some(sender) = &mut work.sender else { return };
         match sender.handle_receipt(receipt, wall) {
             Ok(Progress::Acknowledged { next, refused }) => {
                 if next > LaneSeq(work.told) || !refused.is_empty() {
                     (work.told, work.progress) = (next.0, true);
+                    work.busy = true;
                     let write = Write::Acked { lane: key, life: work.life, next: next.0, refused };
-                    self.write(relay, write, After::Nothing);
+                    return self.write(relay, write, After::Outbox(key, stream));
                 }
                 self.go_on_sending(relay, key);
             }
@@ -277,6 +285,23 @@ impl World {
                 self.broke("no honest relay breaks a rule", format!("r{relay} to r{peer}: {why}"));
             }
             Err(fault) => self.fault(relay, key, &fault),
+        }
+    }
+
+    /// The worker goes on when the outbox knows.
+    pub(crate) fn told(&mut self, relay: RelayNo, key: LaneKey, stream: StreamId) {
+        let memory = &mut self.relays[relay].memory;
+        let current = memory.sessions.get(&key.peer).copied();
+        let Some(work) = memory.work.get_mut(&key).filter(|work| work.stream == stream) else { return };
+        work.busy = false;
+        if current != Some(work.conn) {
+            let progress = work.progress;
+            let end = if current.is_some() { Ended::Yielded } else { Ended::NoSession { progress } };
+            return self.ended(relay, key, end);
+        }
+        match work.receipts.pop_front() {
+            Some(receipt) => self.receipt(relay, key.peer, key.class, stream, receipt),
+            None => self.go_on_sending(relay, key),
         }
     }
 
@@ -363,8 +388,10 @@ impl World {
 
     fn end_streams(&mut self, relay: RelayNo, peer: RelayNo, which: impl Fn(&Work) -> bool) {
         let memory = &self.relays[relay].memory;
-        let over =
-            memory.work.iter().filter(|(key, work)| key.peer == peer && work.sender.is_some() && which(work));
+        let over = memory
+            .work
+            .iter()
+            .filter(|(key, work)| key.peer == peer && work.sender.is_some() && !work.busy && which(work));
         let over: Vec<(LaneKey, bool)> = over.map(|(key, work)| (*key, work.progress)).collect();
         for (key, progress) in over {
             let there = self.relays[relay].memory.sessions.contains_key(&peer);

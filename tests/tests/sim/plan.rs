@@ -83,7 +83,7 @@ impl Plan {
             relays,
             rooms: 1 + rng.below(MAX_ROOMS),
             messages: 10 + rng.below(30),
-            commits: 2 + rng.below(8),
+            commits: 2 + rng.below(12),
             quiet_at: rng.between(20_000, 90_000),
             // Where control lanes expire too, everybody is invited before anything goes wrong.
             calm_until: if profile == Profile::ShortRetention { 10_000 } else { rng.between(300, 3_000) },

@@ -9,6 +9,7 @@ use posthouse_federation::retry::Backoff;
 use posthouse_federation::schedule::{Bounds, Schedule};
 use posthouse_spec::Incarnation;
 use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::peer::ReceiptFrame;
 use posthouse_spec::peer::deliver::RefusedItem;
 
 use crate::cast::{DeviceNo, RelayNo, RoomNo};
@@ -35,6 +36,8 @@ pub(crate) enum After {
         stream: StreamId,
     },
     Task(u64),
+    /// The outbox knows what was acknowledged on a stream.
+    Outbox(LaneKey, StreamId),
     /// A lane has begun another life.
     NewLife(LaneKey),
     /// The hub's answer to another relay …
@@ -83,8 +86,11 @@ pub(crate) struct Work {
     pub(crate) life: Incarnation,
     /// Gone while the lane begins another life.
     pub(crate) sender: Option<Box<Sender>>,
-    /// What the outbox was told last.
+    /// What the outbox was told last, and whether that is not durable yet: the worker waits for it.
     pub(crate) told: u64,
+    pub(crate) busy: bool,
+    /// What came meanwhile.
+    pub(crate) receipts: VecDeque<ReceiptFrame>,
     /// Whether anything was acknowledged.
     pub(crate) progress: bool,
     /// Whether the lane has caught up and given its place back.

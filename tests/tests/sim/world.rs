@@ -303,7 +303,13 @@ impl World {
             }
             let mut removes = Vec::new();
             if !early && self.rng.chance(500) {
-                removes.extend(self.rng.pick(&members).copied().filter(|device| *device != by));
+                let who = self.rng.pick(&members).copied();
+                // One device, or with it all others of its relay.
+                let whole = self.rng.chance(400);
+                let goes = |device: &DeviceNo| {
+                    who.is_some_and(|who| who == *device || (whole && home(who) == home(*device)))
+                };
+                removes.extend(members.iter().copied().filter(|device| *device != by && goes(device)));
             }
             self.plan_commit(by, room, adds, removes);
         }
@@ -399,6 +405,7 @@ impl World {
             After::Ready { device, socket } => self.hello_answered(relay, device, socket, &outcome),
             After::Received { origin, class, stream } => self.received(relay, origin, class, stream, outcome),
             After::Task(task) => self.task_stepped(relay, task, &outcome),
+            After::Outbox(key, stream) => self.told(relay, key, stream),
             After::NewLife(key) => self.ended(relay, key, Ended::NewLife),
             After::Answer { conn, ask, to } => {
                 let reply = match outcome {

@@ -136,7 +136,7 @@ pub(crate) enum Outcome {
 /// Facts that a transaction has made durable, for the laws.
 #[derive(Debug, Clone)]
 pub(crate) enum Fact {
-    Accepted { device: DeviceNo, number: u64, room: RoomNo, epoch: u64, message: MessageNo },
+    Accepted { device: DeviceNo, number: u64, epoch: u64, message: MessageNo },
     Decided { room: RoomNo, epoch: u64, change: Change },
     Refused { item: String },
     LostForGood { origin: RelayNo, room: RoomNo },

@@ -211,6 +211,11 @@ impl Store {
             return Step::Repeat;
         }
         let epoch = ruling.epoch + 1;
+        if self.rooms.get(&ruling.room).is_some_and(|room| room.epoch >= epoch) {
+            // This relay came there by asking the hub, and everybody here has left since.
+            self.invite(ruling.room, epoch, invited, around);
+            return Step::Done;
+        }
         let roster: Roster = roster.iter().map(|n| cast().devices[*n].clone()).collect();
         let new = || Room { hub, epoch, active: true, rosters: BTreeMap::new(), log: BTreeMap::new() };
         let room = self.rooms.entry(ruling.room).or_insert_with(new);

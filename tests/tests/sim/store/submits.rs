@@ -58,7 +58,7 @@ impl Store {
         if let Some(mailbox) = self.mailboxes.get_mut(&device) {
             mailbox.window.take(hash);
         }
-        around.facts.push(Fact::Accepted { device, number, room: no, epoch, message });
+        around.facts.push(Fact::Accepted { device, number, epoch, message });
         Answer::Accepted
     }
 }
