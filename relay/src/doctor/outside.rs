@@ -12,7 +12,7 @@ use super::steps;
 use crate::config::Settings;
 use crate::keys::Keys;
 use crate::peers::rules::{Rules, Standing};
-use crate::store::{Store, Wakes};
+use crate::store::{Store, StoreError, Wakes};
 
 /// The name under which the command opens the store.
 const NODE: &str = "operator";
@@ -60,8 +60,12 @@ async fn stored(settings: &Settings, other: &Domain) -> Result<Stored, String> {
         Ok(None) => return Err(format!("{} is no relay's data folder", settings.data.display())),
         Err(error) => return Err(error.to_string()),
     }
-    let words = |error: crate::store::StoreError| error.to_string();
-    let store = Store::open(&settings.data, &settings.domain, NODE, Wakes::none()).await.map_err(words)?;
+    let words = |error: StoreError| error.to_string();
+    let opened = Store::open(&settings.data, &settings.domain, NODE, Wakes::none()).await;
+    let store = opened.map_err(|error| match error {
+        StoreError::Locked(_) => "the relay is just starting or stopping: ask again in a moment".to_owned(),
+        other => words(other),
+    })?;
     let rules = Rules::new(store.clone(), None, settings.peers.policy.clone());
     let (standing, pinned) = (rules.standing(other).await, store.pinned(other).await);
     store.close().await;

@@ -229,7 +229,9 @@ pub(super) fn transport(other: &Domain, via: &str, probe: &ProbeReport) -> Check
 pub(super) fn hello(own: &Domain, other: &Domain, hello: &Result<Meeting, PeerError>) -> Check {
     match hello {
         Ok(Meeting { versions: (min, max), .. }) => {
-            Check::ok("hello", format!("both checked each other; {other} speaks versions {min} to {max}"))
+            let versions =
+                if min == max { format!("version {min}") } else { format!("versions {min} to {max}") };
+            Check::ok("hello", format!("both checked each other; {other} speaks {versions}"))
         }
         Err(error) => Check::wrong("hello", words(error), hints::hello(own, other, error)),
     }
