@@ -9,6 +9,7 @@ use posthouse_spec::peer::ReceiptFrame;
 use posthouse_spec::peer::deliver::Open;
 
 use crate::cast::{RelayNo, RoomNo, cast};
+use crate::plan::Profile;
 use crate::wire::{Change, Ruling};
 use crate::world::{Event, World};
 
@@ -88,7 +89,9 @@ impl Net {
 
 impl World {
     pub(crate) fn latency(&mut self) -> u64 {
-        if self.rng.chance(30) { self.rng.between(200, 3_000) } else { self.rng.between(1, 80) }
+        // Where lanes expire, much is on its way while they do.
+        let slow = if self.plan.profile == Profile::ShortRetention { 300 } else { 30 };
+        if self.rng.chance(slow) { self.rng.between(200, 3_000) } else { self.rng.between(1, 80) }
     }
 
     /// Begins to dial, unless that is on its way.

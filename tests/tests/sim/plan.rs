@@ -82,7 +82,7 @@ impl Plan {
             profile,
             relays,
             rooms: 1 + rng.below(MAX_ROOMS),
-            messages: 10 + rng.below(30),
+            messages: (10 + rng.below(30)) * if profile == Profile::ShortRetention { 2 } else { 1 },
             commits: 2 + rng.below(12),
             quiet_at: rng.between(20_000, 90_000),
             // Where control lanes expire too, everybody is invited before anything goes wrong.

@@ -116,9 +116,7 @@ pub(crate) enum Write {
 pub(crate) enum Outcome {
     Done,
     Submitted(Answer),
-    Ready {
-        accepted: u64,
-    },
+    Ready,
     RolledBack(String),
     Received {
         next: u64,
