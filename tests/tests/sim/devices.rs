@@ -25,7 +25,7 @@ pub(crate) enum Line {
     Submit(Submit),
     Ack(u64),
     Commit(Question),
-    Ready,
+    Ready { accepted: u64 },
     Answer { number: u64, answer: Answer },
     CommitAnswer(bool),
     Push { seq: u64, delivery: Delivery },
@@ -73,6 +73,16 @@ impl Device {
             sent: VecDeque::new(),
             paused: false,
             arrives: [0; 2],
+        }
+    }
+
+    /// Its relay was restored from a copy, and remembers less than it has answered: what is not answered yet is numbered
+    /// behind that.
+    fn number_behind(&mut self, accepted: u64) {
+        let first = self.intents.front().and_then(|intent| intent.sealed).map(|(number, _)| number);
+        if first.unwrap_or(self.last_number + 1) > accepted + 1 {
+            self.last_number = accepted;
+            self.intents.iter_mut().for_each(|intent| intent.sealed = None);
         }
     }
 
@@ -134,7 +144,8 @@ impl World {
 
     fn device_hears(&mut self, device: DeviceNo, socket: u64, line: Line) {
         match line {
-            Line::Ready => {
+            Line::Ready { accepted } => {
+                self.devices[device].number_behind(accepted);
                 self.devices[device].ready = true;
                 self.send_commit(device);
                 self.send_messages(device);
@@ -175,7 +186,7 @@ impl World {
             let (ready, early) = early.into_iter().partition(|delivery| delivery.room() == room);
             self.devices[device].early = early;
             let ready: Vec<Delivery> = ready;
-            ready.into_iter().for_each(|delivery| self.take(device, delivery));
+            ready.into_iter().for_each(|delivery| self.keep(device, delivery));
         }
     }
 

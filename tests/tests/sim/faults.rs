@@ -76,11 +76,26 @@ impl World {
         self.after(down, Event::Start { relay, boot });
     }
 
+    /// A relay's disk is lost, and the copy put in its place.
+    pub(crate) fn restore(&mut self, relay: RelayNo) {
+        self.crash(relay);
+        if let Some((_, copy)) = self.copy.take() {
+            self.trace.line(self.now, || format!("r{relay} is restored from an older copy"));
+            self.relays[relay].disk = *copy;
+            self.restored = true;
+            self.laws.restored(relay);
+        }
+    }
+
     /// A relay starts, and greets its neighbours.
     pub(crate) fn start(&mut self, relay: RelayNo) {
         self.trace.line(self.now, || format!("r{relay} starts"));
         let owner = &mut self.relays[relay];
         (owner.up, owner.boot) = (true, owner.boot + 1);
+        // A start forgets what was sent before it: so a relay that starts again before it has met the others cannot tell
+        // that what it has numbered since its restore took numbers that they have had already.
+        self.laws.started(relay);
+        let owner = &mut self.relays[relay];
         owner.disk.lanes.values_mut().for_each(crate::store::OutLane::restart);
         self.greet(relay);
     }

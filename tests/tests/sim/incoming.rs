@@ -31,7 +31,10 @@ impl World {
         let resume = receiver.resume();
         let incoming =
             Incoming { stream, lane, receiver, frames: Default::default(), busy: false, control: None };
-        owner.memory.incoming.insert((origin, open.class), incoming);
+        let older = owner.memory.incoming.insert((origin, open.class), incoming);
+        if let Some(older) = older {
+            self.send(older.stream, relay, Frame::Closed);
+        }
         self.trace.line(self.now, || format!("r{relay} takes r{origin}'s {} lane from {cursor}", open.class));
         self.send(stream, relay, Frame::Receipt(ReceiptFrame::Resume(resume)));
         self.replay(relay, origin, open, cursor);

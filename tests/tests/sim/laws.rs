@@ -24,6 +24,8 @@ pub(crate) struct Broken {
 
 #[derive(Debug, Clone)]
 struct Message {
+    /// Its relay took it, and was then restored from a copy.
+    before_restore: bool,
     room: RoomNo,
     from: DeviceNo,
     told: bool,
@@ -65,6 +67,7 @@ pub(crate) struct Laws {
     pub(crate) delivered: u64,
     pub(crate) notices: u64,
     pub(crate) new_lives: u64,
+    restored: Option<RelayNo>,
     /// Messages that came to a device again, after a lane had begun another life.
     pub(crate) repeats: u64,
 }
@@ -78,6 +81,7 @@ impl Laws {
 
     pub(crate) fn write(&mut self, from: DeviceNo, room: RoomNo) -> MessageNo {
         let message = Message {
+            before_restore: false,
             room,
             from,
             told: false,
@@ -87,6 +91,22 @@ impl Laws {
         };
         self.messages.push(message);
         self.messages.len() as MessageNo - 1
+    }
+
+    /// A relay was restored from a copy: what it had taken, and is not known elsewhere, is gone.
+    pub(crate) fn restored(&mut self, relay: RelayNo) {
+        self.restored = Some(relay);
+        self.started(relay);
+    }
+
+    /// A restored relay starts: what it has taken until now may be lost.
+    pub(crate) fn started(&mut self, relay: RelayNo) {
+        if self.restored != Some(relay) {
+            return;
+        }
+        for message in self.messages.iter_mut().filter(|message| home(message.from) == relay) {
+            message.before_restore = message.accepted.is_some() || message.told;
+        }
     }
 
     /// A device was told that its relay has taken a message.
@@ -123,7 +143,8 @@ impl Laws {
         let known = &mut self.messages[message as usize];
         let order = self.order.entry((home(device), known.room)).or_default();
         *order += 1;
-        if known.accepted.replace(Accepted { epoch, order: *order }).is_some() {
+        // A relay that was restored takes again what its device was not told of.
+        if known.accepted.replace(Accepted { epoch, order: *order }).is_some() && !known.before_restore {
             return Err(format!("message {message} of d{device} was taken twice"));
         }
         self.numbers.insert((device, number), message);
@@ -161,7 +182,7 @@ impl Laws {
             return Err(("only the roster of its epoch gets a message", what));
         }
         if !message.reached.insert(device) {
-            if self.new_lives > 0 {
+            if self.new_lives > 0 || self.restored.is_some() {
                 // What a destination has taken and not acknowledged comes again in a lane's next life. Devices know a
                 // message by its id.
                 self.repeats += 1;
@@ -219,7 +240,7 @@ impl Laws {
                     return Err(("an epoch's end comes behind the decision that ended it", detail));
                 }
                 if seen.ended.get(&origin).is_some_and(|ended| *ended >= epoch) {
-                    if self.new_lives > 0 {
+                    if self.new_lives > 0 || self.restored.is_some() {
                         return Ok(());
                     }
                     return Err(("an epoch ends once", detail));
@@ -243,7 +264,7 @@ impl Laws {
 
     /// At the end: what was accepted is everywhere, or its sender knows.
     fn complete(&self) -> Result<(), (&'static str, String)> {
-        for (no, message) in self.messages.iter().enumerate() {
+        for (no, message) in self.messages.iter().enumerate().filter(|(_, message)| !message.before_restore) {
             let Some(accepted) = message.accepted else {
                 if message.told {
                     let what = format!("message {no} of d{}", message.from);
@@ -254,7 +275,8 @@ impl Laws {
             let Some(roster) = self.rosters.get(&(message.room, accepted.epoch)) else { continue };
             for device in roster.entries().map(|entry| device_no(&entry.mailbox())) {
                 let known = message.noticed.contains_key(&home(device));
-                if device != message.from && !message.reached.contains(&device) && !known {
+                let lost = self.restored == Some(home(device));
+                if !lost && device != message.from && !message.reached.contains(&device) && !known {
                     let Accepted { epoch, .. } = accepted;
                     let (from, room) = (message.from, message.room);
                     let what =

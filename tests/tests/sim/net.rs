@@ -28,6 +28,8 @@ pub(crate) enum Frame {
     Open(Open),
     Envelope(Bytes),
     Receipt(ReceiptFrame),
+    /// The destination has closed the stream.
+    Closed,
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +93,11 @@ impl World {
     pub(crate) fn latency(&mut self) -> u64 {
         // Where lanes expire, much is on its way while they do.
         let slow = if self.plan.profile == Profile::ShortRetention { 300 } else { 30 };
-        if self.rng.chance(slow) { self.rng.between(200, 3_000) } else { self.rng.between(1, 80) }
+        if self.now >= self.plan.calm_until && self.rng.chance(slow) {
+            self.rng.between(200, 3_000)
+        } else {
+            self.rng.between(1, 80)
+        }
     }
 
     /// Begins to dial, unless that is on its way.
@@ -187,6 +193,7 @@ impl World {
             Frame::Open(open) => self.opened(to, origin, id, &open),
             Frame::Envelope(bytes) => self.envelope(to, origin, class, id, bytes),
             Frame::Receipt(receipt) => self.receipt(to, from, class, id, receipt),
+            Frame::Closed => self.closed(to, from, class, id),
         }
     }
 

@@ -288,6 +288,19 @@ impl World {
         }
     }
 
+    /// The destination has closed a stream: it has taken up another one of the lane.
+    pub(crate) fn closed(&mut self, relay: RelayNo, peer: RelayNo, class: LaneClass, stream: StreamId) {
+        let key = LaneKey { peer, class };
+        let Some(work) = self.relays[relay].memory.work.get(&key).filter(|work| work.stream == stream) else {
+            return;
+        };
+        if work.busy || work.sender.is_none() {
+            return self.send(stream, peer, Frame::Closed);
+        }
+        let progress = work.progress;
+        self.ended(relay, key, Ended::Failed { progress });
+    }
+
     /// The worker goes on when the outbox knows.
     pub(crate) fn told(&mut self, relay: RelayNo, key: LaneKey, stream: StreamId) {
         let memory = &mut self.relays[relay].memory;

@@ -40,6 +40,15 @@ pub(crate) enum Profile {
     SmallMailboxes,
     /// The retention is short, so that lanes expire and begin new lives.
     ShortRetention,
+    /// One relay is restored from an older copy of its disk. What it alone knew is gone; all else holds.
+    Restore,
+}
+
+impl Profile {
+    /// Whether everybody is invited before anything goes wrong, and nobody afterwards.
+    pub(crate) fn is_settled(self) -> bool {
+        matches!(self, Self::ShortRetention | Self::Restore)
+    }
 }
 
 /// A world to be.
@@ -71,7 +80,8 @@ impl Plan {
     pub(crate) fn of(seed: u64, mutation: Option<Mutation>) -> Self {
         // Not the world's own stream: the plan may grow without changing what happens.
         let mut rng = Rng::new(seed ^ 0x706F_7374_686F_7573);
-        let profile = match seed % 5 {
+        let profile = match seed % 6 {
+            5 => Profile::Restore,
             3 => Profile::SmallMailboxes,
             4 => Profile::ShortRetention,
             _ => Profile::Plain,
@@ -85,8 +95,7 @@ impl Plan {
             messages: (10 + rng.below(30)) * if profile == Profile::ShortRetention { 2 } else { 1 },
             commits: 2 + rng.below(12),
             quiet_at: rng.between(20_000, 90_000),
-            // Where control lanes expire too, everybody is invited before anything goes wrong.
-            calm_until: if profile == Profile::ShortRetention { 10_000 } else { rng.between(300, 3_000) },
+            calm_until: if profile.is_settled() { 10_000 } else { rng.between(300, 3_000) },
             fault_every: rng.between(500, 6_000),
             sudden: if rng.chance(500) { rng.between(1, 8) } else { 0 },
             mutation,

@@ -43,11 +43,11 @@ impl World {
         outcome: &Outcome,
     ) {
         match outcome {
-            Outcome::Ready => {
+            Outcome::Ready { accepted } => {
                 let Some(known) = self.relays[relay].memory.sockets.get_mut(&device) else { return };
                 if known.id == socket {
                     known.ready = true;
-                    self.line(device, socket, false, Line::Ready);
+                    self.line(device, socket, false, Line::Ready { accepted: *accepted });
                     self.push(relay, device);
                 }
             }

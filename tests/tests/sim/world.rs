@@ -44,6 +44,8 @@ pub(crate) enum Event {
     Propose,
     Fault,
     Start { relay: RelayNo, boot: u64 },
+    Copy { relay: RelayNo },
+    Restore { relay: RelayNo },
     Heal { relay: RelayNo },
     SetClock { relay: RelayNo, boot: u64 },
     Allow { relay: RelayNo },
@@ -89,7 +91,8 @@ pub(crate) struct World {
     /// Whether acknowledgements are held against the disk as they go out. Without it a planted bug must show in what
     /// comes of it.
     pub(crate) strict: bool,
-    /// Whether any relay was restored from a copy.
+    /// The copy of a relay's disk, and whether that relay was restored from it.
+    pub(crate) copy: Option<(RelayNo, Box<Store>)>,
     pub(crate) restored: bool,
     pub(crate) bounds: Bounds,
     /// Most items of one envelope, and of one lane in flight.
@@ -131,6 +134,7 @@ impl World {
             trace: Trace::new(tracing),
             broken: None,
             strict,
+            copy: None,
             restored: false,
             bounds,
             batch: 1 + rng.below(8),
@@ -189,9 +193,16 @@ impl World {
         }
         for n in 0..self.plan.commits {
             let at = if n < 2 { 400 + 400 * n as u64 } else { self.rng.between(1_500, self.plan.quiet_at) };
-            if n < 2 || self.plan.profile != Profile::ShortRetention {
+            if n < 2 || !self.plan.profile.is_settled() {
                 self.at(at, Event::Propose);
             }
+        }
+        if self.plan.profile == Profile::Restore {
+            let copied = self.rng.between(5_000, self.plan.quiet_at / 2);
+            let relay = self.rng.below(self.relays.len());
+            self.at(copied, Event::Copy { relay });
+            let restored = self.rng.between(copied + 500, self.plan.quiet_at - 1);
+            self.at(restored, Event::Restore { relay });
         }
         self.at(self.plan.calm_until, Event::Fault);
         self.at(self.plan.quiet_at, Event::Quiet);
@@ -274,6 +285,8 @@ impl World {
             Event::Propose => self.someone_proposes(),
             Event::Fault => self.next_fault(),
             Event::Start { relay, boot } if self.relays[relay].boot == boot => self.start(relay),
+            Event::Copy { relay } => self.copy = Some((relay, Box::new(self.relays[relay].disk.clone()))),
+            Event::Restore { relay } => self.restore(relay),
             Event::Heal { relay } => self.heal(relay),
             Event::SetClock { relay, .. } => self.relays[relay].skew = 0,
             Event::Allow { relay } => self.relays[relay].policy = Default::default(),

@@ -80,8 +80,9 @@ impl Store {
         }
         mailbox.incarnation = Some(hello.incarnation);
         mailbox.next = mailbox.next.max(hello.acked.0 + 1);
+        let accepted = mailbox.window.accepted().0;
         self.device_ack(device, hello.acked.0);
-        Outcome::Ready
+        Outcome::Ready { accepted }
     }
 
     pub(super) fn device_ack(&mut self, device: DeviceNo, through: u64) -> Outcome {

@@ -116,7 +116,9 @@ pub(crate) enum Write {
 pub(crate) enum Outcome {
     Done,
     Submitted(Answer),
-    Ready,
+    Ready {
+        accepted: u64,
+    },
     RolledBack(String),
     Received {
         next: u64,
