@@ -257,6 +257,7 @@ impl Collector {
             Err(error) => {
                 tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
                 memory.unknown.insert(origin.clone());
+                memory.again = true;
                 return Ok(Ok(None));
             }
         };
