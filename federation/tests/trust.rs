@@ -173,6 +173,27 @@ async fn two_manifests_of_one_position_are_kept_and_halt_the_chain_until_the_ope
 }
 
 #[tokio::test]
+async fn a_chain_that_goes_on_from_another_manifest_than_the_pinned_one_is_evidence_too() {
+    let town = Town::new().await;
+    let (mut a, mut b, _) = two(&town).await;
+    let first = b.last.clone();
+    b.stop().await;
+    b.start(&town).await;
+    assert_eq!(call(&a, &b).await, None);
+    let pinned = b.last.clone().expect("published");
+    b.stop().await;
+    b.last = first;
+    let other = b.republish(&town);
+    b.start(&town).await;
+    // It shows the one behind, and its chain the one before.
+    assert_eq!(call(&b, &a).await.expect("refused").0, PeerRule::Equivocation);
+    let trust = a.federation().trust(&b.domain).await.expect("the store");
+    assert_eq!((&trust.evidence[0].pinned, &trust.evidence[0].other), (&pinned, &other));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_lost_its_keys_is_known_again_once_the_operator_says_so() {
     let town = Town::new().await;
     let (mut a, mut b, _) = two(&town).await;

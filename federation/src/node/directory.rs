@@ -220,9 +220,10 @@ impl Directory {
     }
 }
 
-/// Whether the links in between may explain why a manifest does not follow the pinned one.
-fn may_be_bridged(fault: &ManifestFault) -> bool {
-    matches!(fault, ManifestFault::Root)
+/// Whether the links from the pinned one on may explain why a manifest does not follow: the root was changed more than once
+/// in between, or the chain has another manifest in the place of the pinned one.
+pub(super) fn may_be_bridged(fault: &ManifestFault) -> bool {
+    matches!(fault, ManifestFault::Root | ManifestFault::Previous)
 }
 
 impl NotAdopted {
