@@ -163,11 +163,18 @@ impl Tx {
         commit: CommitHash,
         place: Option<&LanePlace>,
     ) -> Result<StepOutcome, StoreError> {
-        if self.room_row(state.room).await?.is_some_and(|known| known.active) {
+        let known = self.room_row(state.room).await?;
+        if known.as_ref().is_some_and(|known| known.active) {
             return Ok(StepOutcome::Moved);
         }
         if self.pass(now, place).await? == Pass::Repeat {
             return Ok(StepOutcome::Repeat);
+        }
+        if known.is_some_and(|known| known.epoch >= state.epoch) {
+            // This relay has come to that epoch by asking the hub, and everybody here has left since. The room does not
+            // go back; but whoever was invited may read what came meanwhile.
+            let without = self.invite(now, invitation).await?;
+            return Ok(StepOutcome::Done { without });
         }
         let without = self.without_ticket(invitation).await?;
         let here = invitation.bundle.invited.iter().filter(|invited| invited.domain == self.own).count();

@@ -159,6 +159,22 @@ async fn a_ticket_lets_one_welcome_pass_and_its_repeat_brings_no_second() {
 }
 
 #[tokio::test]
+async fn a_welcome_to_an_epoch_that_is_over_here_brings_no_room_back() {
+    let world = World::with_room().await;
+    upload(&world, &world.alice, &[1], None).await;
+    let answer = claimed(&world, &claim(&world.bob, world.alice.who.account, 1)).await;
+    let mut last = advance(Epoch(0), &[&world.bob]);
+    last.state.context.ordering.leader.domain = domain("b.example");
+    world.store.advance_room(NOW, last).await.unwrap();
+    let good = invited(&world.alice.who, &answer[0].key_package, answer[0].ticket);
+    let outcome = adopt(&world, invitation(&world.bob, vec![good])).await;
+    assert_eq!(outcome, StepOutcome::Done { without: Vec::new() });
+    let room = world.store.room(ROOM).await.unwrap().unwrap();
+    assert!(!room.active && room.epoch == Epoch(1));
+    assert_eq!(shorts(&world.mailbox(&world.alice).await).last().unwrap(), "welcome of 1");
+}
+
+#[tokio::test]
 async fn a_hub_decides_nothing_while_a_local_device_has_no_ticket() {
     let world = World::with_room().await;
     let mut step = advance(Epoch(0), &[&world.alice, &world.anna, &world.bob]);
