@@ -293,10 +293,10 @@ impl State {
         let (Some(receipt), Some(sender)) = (self.receipts.pop_front(), &mut self.sender) else {
             return Ok(());
         };
-        if let Progress::Acknowledged { next, .. } = sender.handle_receipt(receipt, NOW)? {
-            if next > self.ledger.acked {
-                self.puts.push(Put::Acked(self.ledger.incarnation, next));
-            }
+        if let Progress::Acknowledged { next, .. } = sender.handle_receipt(receipt, NOW)?
+            && next > self.ledger.acked
+        {
+            self.puts.push(Put::Acked(self.ledger.incarnation, next));
         }
         Ok(())
     }

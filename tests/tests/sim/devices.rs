@@ -300,7 +300,7 @@ impl World {
             // The room has moved on, and so has the device: sealed again under the same number.
             (Refusal::StaleEpoch, Some((_, epoch)), Some(current)) if current > *epoch => *epoch = current,
             (Refusal::NumberReused, ..) => {
-                return self.broke("honest devices reuse no number", format!("d{device}"));
+                self.broke("honest devices reuse no number", format!("d{device}"));
             }
             // It waits for the decision, or for space.
             _ => {

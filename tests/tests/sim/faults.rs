@@ -169,9 +169,8 @@ impl World {
         let jump = if self.rng.chance(500) { jump / 60 } else { jump };
         self.trace.line(self.now, || format!("r{relay}'s clock is off by {jump} ms"));
         self.relays[relay].skew = jump;
-        let boot = self.relays[relay].boot;
         let right = self.rng.between(1_000, 20_000);
-        self.after(right, Event::SetClock { relay, boot });
+        self.after(right, Event::SetClock { relay });
     }
 
     fn deny(&mut self, relay: RelayNo) {

@@ -55,7 +55,7 @@ fn variable(name: &str) -> Option<u64> {
 fn told(seed: u64, broken: &Broken) -> String {
     format!(
         "POSTHOUSE_SIM_SEED={seed}: {} ({}), at {} ms\nreplay it: POSTHOUSE_SIM_SEED={seed} cargo test -p posthouse-tests \
-         --test sim seeds -- --nocapture",
+         --test sim laws -- --nocapture",
         broken.law, broken.detail, broken.at
     )
 }

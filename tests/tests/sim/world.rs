@@ -47,7 +47,7 @@ pub(crate) enum Event {
     Copy { relay: RelayNo },
     Restore { relay: RelayNo },
     Heal { relay: RelayNo },
-    SetClock { relay: RelayNo, boot: u64 },
+    SetClock { relay: RelayNo },
     Allow { relay: RelayNo },
     Quiet,
 }
@@ -288,7 +288,7 @@ impl World {
             Event::Copy { relay } => self.copy = Some((relay, Box::new(self.relays[relay].disk.clone()))),
             Event::Restore { relay } => self.restore(relay),
             Event::Heal { relay } => self.heal(relay),
-            Event::SetClock { relay, .. } => self.relays[relay].skew = 0,
+            Event::SetClock { relay } => self.relays[relay].skew = 0,
             Event::Allow { relay } => self.relays[relay].policy = Default::default(),
             Event::Quiet => self.quiet(),
             // Of an earlier life of its relay, or over a connection that is gone.
