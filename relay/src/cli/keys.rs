@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Serialize;
 
-use super::Options;
+use super::options::Options;
 use super::peers::when::utc;
 use super::terminal::{now, say};
 use crate::control::{Rotation, Running};

@@ -2,7 +2,9 @@
 
 mod invite;
 mod keys;
+mod options;
 mod peers;
+mod reach;
 mod reload;
 mod serve;
 mod terminal;
@@ -10,11 +12,12 @@ mod terminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Problems};
 use crate::keys::Keys;
 use crate::logging;
+use options::Options;
 use reload::Reloading;
 use terminal::{now, say};
 
@@ -68,58 +71,14 @@ enum Command {
     /// Other relays: list them, allow or deny one, find out what is wrong with the way to one.
     #[command(subcommand)]
     Peers(peers::PeersCommand),
-}
-
-/// What every command may be told of the configuration.
-#[derive(Debug, Args)]
-struct Options {
-    /// The configuration file; without it, defaults, environment and flags are all there is.
-    #[arg(long, value_name = "FILE", env = "POSTHOUSE_CONFIG")]
-    config: Option<PathBuf>,
-    /// The relay's domain.
-    #[arg(long)]
-    domain: Option<String>,
-    /// The folder for keys and messages.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Where to listen for clients, ip:port.
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
-    /// Where to listen for other relays, ip:port, QUIC and TCP alike.
-    #[arg(long, value_name = "ADDR")]
-    peer_listen: Option<String>,
-    /// A TOML file that maps domains to base URLs.
-    #[arg(long, value_name = "FILE")]
-    overrides: Option<PathBuf>,
-    /// Who may register: open, invite or closed.
-    #[arg(long, value_name = "WHO")]
-    registration: Option<String>,
-    /// How the log is written: text or json.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-}
-
-impl Options {
-    fn load(&self, file: Option<&PathBuf>) -> Result<Config, Problems> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let flags = [
-            ("domain", self.domain.clone()),
-            ("data", path(&self.data)),
-            ("http.listen", self.listen.clone()),
-            ("peers.listen", self.peer_listen.clone()),
-            ("peers.overrides", path(&self.overrides)),
-            ("registration", self.registration.clone()),
-            ("log.format", self.log_format.clone()),
-        ];
-        let flags = flags.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
-        let environment =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        config::load(file.map(PathBuf::as_path), environment, flags)
-    }
-
-    fn config(&self) -> Result<Config, Problems> {
-        self.load(self.config.as_ref())
-    }
+    /// Say how this relay, which must run, can be reached: what other relays have tried, and the circuits.
+    Reach {
+        #[command(flatten)]
+        options: Options,
+        /// Print JSON instead of text for people.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command.
@@ -144,6 +103,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Keys(command) => keys::run(command).await,
         Command::Peers(command) => peers::run(command).await,
+        Command::Reach { options, json } => reach::reach(&options, json).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration is read again, and what needs no restart is taken over.
 
-use super::Options;
+use super::options::Options;
 use crate::config::{Config, differences};
 use crate::logging;
 use crate::server::Server;

@@ -6,7 +6,7 @@ use axum::{Json, Router};
 
 use super::peers::other;
 use super::reply::{Reply, Trouble};
-use super::server::Controlled;
+use super::controlled::Controlled;
 use crate::doctor::{Report, inside};
 
 pub(super) fn routes() -> Router<Controlled> {

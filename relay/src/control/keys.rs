@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::reply::{Reply, Trouble};
-use super::server::Controlled;
+use super::controlled::Controlled;
 use crate::keys::{KeysReport, Overlap, Replaced, Which};
 
 /// Which key is to be replaced.

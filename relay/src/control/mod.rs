@@ -7,17 +7,20 @@
 pub mod client;
 pub mod server;
 
-mod keys;
+mod controlled;
 mod doctor;
+mod keys;
 mod peers;
 mod place;
+mod reach;
 mod reply;
 mod status;
 
-pub use keys::Rotation;
 pub use client::{ControlError, Running};
+pub use controlled::Controlled;
+pub use keys::Rotation;
 pub use peers::{NewRule, unknown};
 pub use place::SOCKET;
+pub use reach::{Reach, Tested, Through};
 pub use reply::{Reply, Trouble};
-pub use server::Controlled;
 pub use status::Status;

@@ -8,8 +8,8 @@ use posthouse_spec::Domain;
 use serde::{Deserialize, Serialize};
 
 use super::reply::{Reply, Trouble};
-use super::server::Controlled;
-use crate::peers::facts::{Changed, Detail, Summary};
+use super::controlled::Controlled;
+use crate::peers::facts::{Changed, Detail, Pardoned, Summary};
 use crate::peers::gather::Desk;
 
 /// A rule that the operator makes.
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<Controlled> {
         .route("/peers/{domain}", get(show))
         .route("/peers/{domain}/rule", put(rule).delete(forget))
         .route("/peers/{domain}/pin", post(repin))
+        .route("/peers/{domain}/pardon", post(pardon))
 }
 
 impl Controlled {
@@ -92,4 +93,11 @@ async fn repin(State(relay): State<Controlled>, Path(domain): Path<String>) -> R
     federation.repin(&domain).await.map_err(Trouble::refused)?;
     let found = relay.desk().show(&domain).await.map_err(Trouble::failed)?;
     found.map(Json).ok_or_else(|| Trouble::unknown(unknown(&domain)))
+}
+
+async fn pardon(State(relay): State<Controlled>, Path(domain): Path<String>) -> Reply<Pardoned> {
+    let domain = other(&relay, &domain)?;
+    let federation =
+        relay.app.network.federation().ok_or_else(|| Trouble::refused("the relay is still starting"))?;
+    Ok(Json(Pardoned { domain: domain.to_string(), anything: federation.pardon(&domain) }))
 }

@@ -12,44 +12,19 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::serve::Listener;
-use posthouse_spec::Millis;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 
+use super::controlled::Controlled;
 use super::place::{Place, SOCKET};
 use super::reply::Trouble;
-use super::{doctor, keys, peers, status};
-use crate::canaries::Canaries;
-use crate::keyring::Keyring;
-use crate::peers::rules::Rules;
-use crate::ready::Ready;
-use crate::state::App;
+use super::{doctor, keys, peers, reach, status};
 
 /// Commands that are served at once; more wait.
 const MAX_COMMANDS: usize = 16;
 /// Largest body of a command, bytes.
 const MAX_BODY: usize = 64 * 1024;
-
-/// What the routes of the control socket work on; clones share it.
-#[derive(Clone)]
-pub struct Controlled {
-    /// The relay's handles.
-    pub app: App,
-    /// The operator's rules on other relays.
-    pub rules: Rules,
-    /// Canaries under way.
-    pub canaries: Canaries,
-    /// The relay's own keys.
-    pub keyring: Keyring,
-    /// Where it serves.
-    pub ready: Arc<Ready>,
-    /// When it was started.
-    pub started: Millis,
-    /// Ends what takes long, at the relay's shutdown.
-    pub stop: CancellationToken,
-}
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +93,7 @@ fn router() -> Router<Controlled> {
         .merge(keys::routes())
         .merge(peers::routes())
         .merge(doctor::routes())
+        .merge(reach::routes())
         .fallback(|| async {
             Trouble::unknown("the running relay does not know this command: is it of an older version?")
         })

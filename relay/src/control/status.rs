@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use posthouse_spec::Millis;
 use serde::{Deserialize, Serialize};
 
-use super::server::Controlled;
+use super::controlled::Controlled;
 
 /// The relay that runs on a data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

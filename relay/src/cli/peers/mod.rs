@@ -15,11 +15,11 @@ use posthouse_spec::Domain;
 use reqwest::Method;
 use serde::Serialize;
 
-use super::Options;
+use super::options::Options;
 use super::terminal::{now, say};
 use crate::config::Settings;
 use crate::control::{ControlError, NewRule, Running};
-use crate::peers::facts::{Changed, Detail, Summary};
+use crate::peers::facts::{Changed, Detail, Pardoned, Summary};
 use offline::Offline;
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +51,11 @@ pub(super) enum PeersCommand {
     },
     /// Begin anew with a relay: fetch its manifest and pin it in place of the one known before. Ask its operator first.
     Repin {
+        #[command(flatten)]
+        about: About,
+    },
+    /// Forgive a relay the rules that it has broken: it is neither slowed nor cut off any more.
+    Pardon {
         #[command(flatten)]
         about: About,
     },
@@ -90,6 +95,7 @@ pub(super) async fn run(command: PeersCommand) -> anyhow::Result<ExitCode> {
         PeersCommand::Deny { about } => rule(&about, Some("deny")).await,
         PeersCommand::Forget { about } => rule(&about, None).await,
         PeersCommand::Repin { about } => repin(&about).await,
+        PeersCommand::Pardon { about } => pardon(&about).await,
         PeersCommand::Doctor { about } => doctor(&about).await,
     }
 }
@@ -154,6 +160,13 @@ async fn repin(about: &About) -> anyhow::Result<ExitCode> {
     about
         .common
         .print(&detail, |detail| format!("{} is pinned anew\n{}", about.other, show::detail(detail, now())))
+}
+
+async fn pardon(about: &About) -> anyhow::Result<ExitCode> {
+    let settings = about.common.settings()?;
+    let relay = Running::on(&settings.data).await?;
+    let pardoned: Pardoned = relay.call(Method::POST, &about.path("/pardon"), &()).await?;
+    about.common.print(&pardoned, show::pardoned)
 }
 
 async fn doctor(about: &About) -> anyhow::Result<ExitCode> {

@@ -6,7 +6,7 @@ use posthouse_spec::Millis;
 
 use super::table::state;
 use super::when::{age, utc};
-use crate::peers::facts::{Changed, Detail, OwnRule, Pinned, State};
+use crate::peers::facts::{Changed, Conduct, Detail, OwnRule, Pardoned, Pinned, State};
 
 /// What a change of a rule did.
 pub(super) fn changed(changed: &Changed) -> String {
@@ -60,12 +60,24 @@ pub(super) fn detail(detail: &Detail, now: Millis) -> String {
             ),
         );
     }
+    if let Some(lane) = &detail.restored {
+        let what = if lane.whose == "here" {
+            "this relay was restored from a copy; what waited was sent again"
+        } else {
+            "it was restored from a copy, or has forgotten a silent lane; what it had acknowledged and lost is gone, \
+             and who had sent that is not known here"
+        };
+        text.line("restored", &format!("the {} lane began anew {}: {what}", lane.class, utc(lane.found)));
+    }
     if let Some(error) = &detail.summary.last_error {
         text.line("last error", error);
     }
     match &detail.manifest {
         Some(manifest) => pinned(&mut text, manifest),
         None => text.line("manifest", "none is pinned"),
+    }
+    if let Some(conduct) = &detail.conduct {
+        text.line("conduct", &treatment(conduct));
     }
     for found in &detail.evidence {
         let settled =
@@ -82,6 +94,26 @@ pub(super) fn detail(detail: &Detail, now: Millis) -> String {
         );
     }
     text.0.trim_end().to_owned()
+}
+
+fn treatment(conduct: &Conduct) -> String {
+    let how = match (conduct.treatment.as_str(), conduct.until) {
+        ("cut-off", Some(until)) => format!("CUT OFF until {}; `peers pardon` lets it back now", utc(until)),
+        ("slowed", _) => format!("slowed ({} points, cut off at 400)", conduct.points),
+        _ => format!("served like any other ({} points, slowed at 100)", conduct.points),
+    };
+    let rules = conduct.broken.iter().map(|broken| format!("{} {}", broken.rule, broken.times));
+    format!("{how}; rules broken: {}", rules.collect::<Vec<_>>().join(", "))
+}
+
+/// What a pardon did.
+pub(super) fn pardoned(pardoned: &Pardoned) -> String {
+    let domain = &pardoned.domain;
+    if pardoned.anything {
+        format!("{domain} is forgiven: it is neither slowed nor cut off")
+    } else {
+        format!("{domain} has broken no rule that this relay remembers")
+    }
 }
 
 fn long_state(now_is: &State, now: Millis) -> String {

@@ -48,6 +48,7 @@ pub(super) fn state(state: &State, now: Millis) -> String {
         State::Connected { via, .. } => format!("connected ({via})"),
         State::Waiting { until } => format!("waiting {}", age(until.saturating_sub(now.0))),
         State::Denied => "denied".to_owned(),
+        State::CutOff { until } => format!("cut off {}", age(until.saturating_sub(now.0))),
         State::Idle => "not connected".to_owned(),
         State::NotRunning => "no relay runs".to_owned(),
     }
