@@ -95,7 +95,8 @@ impl Conduct {
     /// How the relay is treated at `now`.
     #[must_use]
     pub fn treatment(&self, now: Millis) -> Treatment {
-        if now < self.until {
+        // A clock that was set back lets in who would otherwise wait until it has caught up.
+        if now < self.until && self.until.0 - now.0 <= cut_ms(self.cuts.saturating_sub(1)) {
             Treatment::CutOff(self.until)
         } else if self.points_at(now) >= SLOW_AT {
             Treatment::Slowed(SLOW_MS)

@@ -196,6 +196,7 @@ async fn a_node_starts_only_with_a_manifest_that_lists_it() {
         overrides: None,
         policy: Policy::Open,
         allow_private: false,
+        limits: posthouse_federation::PeerLimits::default(),
         clock: Arc::new(wall_clock),
     };
     let manifest = relay.manifest();

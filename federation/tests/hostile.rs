@@ -5,146 +5,16 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::{Relay, Town, soon, wall_clock};
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use libp2p::identity::Keypair;
-use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, SwarmBuilder, noise, tcp, yamux};
+use common::{Attacker, Relay, Town, frame, soon, wall_clock, wrapped};
+use futures::StreamExt;
+use libp2p::StreamProtocol;
 use posthouse_crypto::SigningKey;
-use posthouse_federation::codec::{FrameReader, put_frame};
-use posthouse_spec::cbor::{List, Octets};
+use posthouse_federation::codec::FrameReader;
+use posthouse_spec::cbor::List;
 use posthouse_spec::envelope::{ENVELOPE_VERSION, Envelope, LaneClass};
-use posthouse_spec::peer::deliver::Open;
-use posthouse_spec::peer::hello::{Hello, HelloResponse, PEER_VERSION, PeerRefusal, PeerRule};
-use posthouse_spec::peer::{
-    DeliverFrame, KeysResponse, ReceiptFrame, RoomResponse, deliver, hello, keys, room,
-};
-use posthouse_spec::{Cbor, Incarnation, LaneSeq};
-
-/// The attacker: a bare swarm that opens any stream.
-struct Attacker {
-    control: libp2p_stream::Control,
-    target: PeerId,
-    relay: Relay,
-}
-
-impl Attacker {
-    /// Connects to a relay, with a manifest of its own on the town's board: a stranger, but a real one.
-    async fn new(town: &Town, target: &Relay, transport: &str) -> Self {
-        let mut relay = Relay::new(town, "evil.localhost", 66);
-        relay.listen = vec!["/ip4/127.0.0.1/tcp/1".into()];
-        let manifest = relay.manifest();
-        town.publish(&relay.domain, manifest.clone());
-        relay.last = Some(manifest);
-        let keypair = Keypair::ed25519_from_bytes(&mut relay.key_seed.clone()).expect("a seed");
-        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .expect("TCP")
-            .with_quic()
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())
-            .expect("streams")
-            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
-            .build();
-        let control = swarm.behaviour().new_control();
-        let address = target.listen.iter().find(|text| text.contains(transport)).expect("it listens there");
-        swarm.dial(address.parse::<Multiaddr>().expect("an address")).expect("dialled");
-        let target = soon("the connection", async {
-            loop {
-                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {
-                    return peer_id;
-                }
-            }
-        })
-        .await;
-        tokio::spawn(async move {
-            loop {
-                swarm.select_next_some().await;
-            }
-        });
-        Self { control, target, relay }
-    }
-
-    async fn open(&self, protocol: &'static str) -> Stream {
-        let mut control = self.control.clone();
-        let opening = control.open_stream(self.target, StreamProtocol::new(protocol));
-        soon("the stream", opening).await.expect("the stream opens")
-    }
-
-    /// Writes bytes and reads one frame.
-    async fn exchange<A: Cbor>(&self, protocol: &'static str, bytes: &[u8]) -> A {
-        let (reading, mut writing) = self.open(protocol).await.split();
-        writing.write_all(bytes).await.expect("written");
-        writing.flush().await.expect("flushed");
-        soon("the answer", FrameReader::new(reading, 1 << 20).value()).await.expect("an answer")
-    }
-
-    async fn hello(&self) {
-        let hello = self.hello_frame();
-        let answer: HelloResponse = self.exchange(hello::PROTOCOL, &frame(&hello)).await;
-        assert!(matches!(answer, HelloResponse::Hello(_)), "{answer:?}");
-    }
-
-    fn hello_frame(&self) -> Hello {
-        Hello {
-            min_version: PEER_VERSION,
-            max_version: PEER_VERSION,
-            manifest: self.relay.last.clone().expect("published"),
-            now: wall_clock(),
-            cursors: List::default(),
-        }
-    }
-
-    /// Opens a lane, sends envelopes, and returns the rule by which that ends.
-    async fn lane(&self, envelopes: &[Vec<u8>]) -> PeerRefusal {
-        let (reading, mut writing) = self.open(deliver::PROTOCOL).await.split();
-        let mut bytes = frame(&DeliverFrame::Open(Open {
-            class: LaneClass::Messages,
-            incarnation: Incarnation::new([1; 16]),
-            oldest: LaneSeq(1),
-        }));
-        for envelope in envelopes {
-            put_frame(&mut bytes, envelope);
-        }
-        writing.write_all(&bytes).await.expect("written");
-        writing.flush().await.expect("flushed");
-        let mut reader = FrameReader::new(reading, 1 << 20);
-        loop {
-            match soon("a receipt", reader.value()).await.expect("a receipt") {
-                ReceiptFrame::Refused(refusal) => return refusal,
-                ReceiptFrame::Busy(busy) => panic!("{busy:?}"),
-                ReceiptFrame::Resume(_) | ReceiptFrame::Ack(_) => {}
-            }
-        }
-    }
-
-    fn envelope(&self, change: impl FnOnce(&mut Envelope)) -> Vec<u8> {
-        let mut envelope = Envelope {
-            version: ENVELOPE_VERSION,
-            origin: self.relay.domain.clone(),
-            destination: "a.localhost".parse().expect("a domain"),
-            class: LaneClass::Messages,
-            incarnation: Incarnation::new([1; 16]),
-            first: LaneSeq(1),
-            created: wall_clock(),
-            items: List::new(vec![Octets::new(vec![1]).expect("small")]).expect("one"),
-        };
-        change(&mut envelope);
-        wrapped(SigningKey::from_seed(&self.relay.key_seed).sign(&envelope).as_bytes())
-    }
-}
-
-fn frame(value: &impl Cbor) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_frame(&mut bytes, &value.to_cbor());
-    bytes
-}
-
-fn wrapped(signed: &[u8]) -> Vec<u8> {
-    DeliverFrame::Envelope(Octets::new(signed.to_vec()).expect("small")).to_cbor()
-}
+use posthouse_spec::peer::hello::{HelloResponse, PEER_VERSION, PeerRule};
+use posthouse_spec::peer::{KeysResponse, ReceiptFrame, RoomResponse, deliver, hello, keys, room};
+use posthouse_spec::{Incarnation, LaneSeq};
 
 /// A gibibyte as a varint.
 const GIBIBYTE: [u8; 5] = [0x80, 0x80, 0x80, 0x80, 0x04];

@@ -10,6 +10,7 @@
 //! others stands behind a [`gate`], and is [`held`] back until hello is said.
 
 mod circuits;
+mod door;
 mod gate;
 mod gossip;
 mod held;

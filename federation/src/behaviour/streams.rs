@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Inbound {
     pub(crate) protocol: Protocol,
     pub(crate) stream: Stream,
     pub(crate) admission: Admission,
+    /// Streams of the same peer that were reset without a word since the last one that was not.
+    pub(crate) resets: u32,
 }
 
 /// Where an opened stream, or the reason why there is none, is sent.
@@ -60,6 +63,7 @@ pub(crate) struct OpenStream {
 struct Gate {
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
+    resets: AtomicU32,
 }
 
 impl Gate {
@@ -105,6 +109,7 @@ impl Streams {
             Arc::new(Gate {
                 places: Arc::new(Semaphore::new(MAX_STREAMS_PER_PEER)),
                 refusals: Arc::new(Semaphore::new(MAX_REFUSALS_PER_PEER)),
+                resets: AtomicU32::new(0),
             })
         });
         Handler {
@@ -181,9 +186,12 @@ impl Handler {
         let Some(protocol) = protocol else { return };
         let Some(admission) = self.gate.admit() else {
             metrics::counter!("posthouse_peer_streams_reset_total").increment(1);
+            self.gate.resets.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let inbound = Inbound { peer: self.peer, connection: self.connection, protocol, stream, admission };
+        let resets = self.gate.resets.swap(0, Ordering::Relaxed);
+        let (peer, connection) = (self.peer, self.connection);
+        let inbound = Inbound { peer, connection, protocol, stream, admission, resets };
         if self.inbound.try_send(inbound).is_err() {
             metrics::counter!("posthouse_peer_streams_reset_total").increment(1);
         }

@@ -18,9 +18,11 @@ use tokio_util::task::TaskTracker;
 
 use super::circuits;
 use super::gossip::{self, Gossip};
+use super::door::Door;
 use super::gate::{Admissions, Gate};
 use super::held::Held;
 use super::streams::{Inbound, Streams};
+use crate::budget::PeerLimits;
 
 /// Connections from others in the middle of their handshake.
 const MAX_PENDING_INCOMING: u32 = 128;
@@ -28,8 +30,9 @@ const MAX_PENDING_INCOMING: u32 = 128;
 const MAX_PENDING_OUTGOING: u32 = 64;
 /// Connections from others.
 const MAX_INCOMING: u32 = 2048;
-/// Connections with one peer: one each way, and what a crashed predecessor left behind.
-const MAX_PER_PEER: u32 = 8;
+/// Connections with one peer: one each way, what a crashed predecessor left behind, and the ways that hole punching and
+/// AutoNAT try.
+const MAX_PER_PEER: u32 = 12;
 /// The part of the machine's memory beyond which this process takes no new connections.
 const MAX_MEMORY: f64 = 0.75;
 /// Streams that a peer may have open on one connection, ours and theirs.
@@ -56,6 +59,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(8);
 pub(crate) struct Behaviour {
     limits: connection_limits::Behaviour,
     memory: memory_connection_limits::Behaviour,
+    door: Door,
     pub(crate) gate: Gate,
     ping: ping::Behaviour,
     pub(crate) streams: Streams,
@@ -73,13 +77,14 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     fn new(own: &Keypair, circuits: relay::client::Behaviour, gossip: Gossip, given: Given) -> Self {
-        let Given { inbound, allow_private, offer_to, gossip: _ } = given;
+        let Given { inbound, allow_private, offer_to, gossip: _, limits: peer_limits } = given;
         let node = own.public().to_peer_id();
         let admissions = Admissions::default();
         let offer = offer_to.map(|to| circuits::offer(node, &admissions, to));
         Self {
             limits: connection_limits::Behaviour::new(limits()),
             memory: memory_connection_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+            door: Door::new(peer_limits.connections_per_minute, allow_private),
             gate: Gate::new(admissions, allow_private),
             ping: ping::Behaviour::new(
                 ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
@@ -115,6 +120,8 @@ pub(crate) struct Given {
     pub(crate) offer_to: Option<BTreeSet<Domain>>,
     /// Whether manifests are gossiped.
     pub(crate) gossip: bool,
+    /// How much one relay may have of this one.
+    pub(crate) limits: PeerLimits,
 }
 
 /// The swarm with our behaviours.

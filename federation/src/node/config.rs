@@ -7,6 +7,7 @@ use std::sync::Arc;
 use posthouse_crypto::SigningKey;
 use posthouse_spec::{Domain, Millis};
 
+use crate::budget::PeerLimits;
 use crate::policy::Policy;
 
 /// The relay's clock. Only the outermost file reads the real one; tests turn their own.
@@ -32,6 +33,8 @@ pub struct NodeConfig {
     pub circuits: Circuits,
     /// Whether manifests are gossiped. Delivery never depends on it.
     pub gossip: bool,
+    /// How much one relay may have of this one.
+    pub limits: PeerLimits,
     /// The relay's clock.
     pub clock: Clock,
 }

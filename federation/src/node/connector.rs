@@ -22,6 +22,7 @@ use super::reach::Reach;
 use super::tasks::Tasks;
 use crate::behaviour::peer_of;
 use crate::error::PeerError;
+use crate::link::Violation;
 
 /// How long QUIC is tried alone before TCP is tried too.
 const QUIC_HEAD_START: Duration = Duration::from_secs(1);
@@ -85,6 +86,9 @@ impl Connector {
         }
         if !self.own.permits(domain) {
             return Err(refused(format!("the operator of {} does not federate with it", self.own.domain)));
+        }
+        if let Some(Violation { rule, detail }) = self.peers.conducts.cut_off(domain, self.own.now()) {
+            return Err(PeerError::Refused { domain: domain.clone(), rule, detail });
         }
         let peer = self.peers.peer(domain);
         if let Some(session) = peer.session() {

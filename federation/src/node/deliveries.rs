@@ -27,6 +27,8 @@ const MAX_FRAME: usize = MAX_ENVELOPE + 16;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// When a peer is asked to come back after this relay's store has failed, milliseconds.
 const BUSY_MS: u64 = 1_000;
+/// How long a lane that brings too much is left unread at most, milliseconds: its origin must not take this relay for dead.
+const MAX_PAUSE_MS: u64 = 5_000;
 
 /// Takes deliveries.
 pub(crate) struct Deliveries {
@@ -101,7 +103,7 @@ impl Deliveries {
             End::Broken(violation) => {
                 // What was received before the rule was broken has been acknowledged or will be asked for again.
                 if let Ok(stream) = reader.into_inner().reunite(writer.into_inner()) {
-                    refuse(stream, Protocol::Deliver, &violation).await;
+                    refuse(stream, Protocol::Deliver, &violation, session.version).await;
                 }
                 Err(violation)
             }
@@ -110,7 +112,8 @@ impl Deliveries {
 
     async fn run(&self, reader: &mut Reader, writer: &mut Writer, session: &Session) -> Result<(), End> {
         let open = self.opening(reader).await?;
-        let turn = self.peers.peer(&session.domain).take_over_lane(open.class, &self.tasks.cancel);
+        let peer = self.peers.peer(&session.domain);
+        let turn = peer.take_over_lane(open.class, &self.tasks.cancel);
         let cursor = self.host.cursor(&session.domain, open.class, open.incarnation, open.oldest).await?;
         let mut receiver = Receiver::new(session.domain.clone(), self.own.domain.clone(), &open, cursor);
         tell(writer, &ReceiptFrame::Resume(receiver.resume())).await?;
@@ -118,9 +121,18 @@ impl Deliveries {
             let DeliverFrame::Envelope(bytes) = frame else {
                 return Err(Violation::new(PeerRule::OutOfTurn, "the lane was opened a second time").into());
             };
-            self.take(bytes.into_bytes(), &mut receiver, session).await?;
-            if receiver.must_acknowledge() {
+            let size = bytes.len() as u64;
+            let items = self.take(bytes.into_bytes(), &mut receiver, session).await?;
+            let wait = peer.handle_envelope(open.class, items, size, self.own.now()).min(MAX_PAUSE_MS);
+            if receiver.must_acknowledge() || wait > 0 {
                 acknowledge(writer, &mut receiver).await?;
+            }
+            if wait > 0 {
+                metrics::counter!("posthouse_lane_pauses_total", "class" => open.class.name()).increment(1);
+                let pause = tokio::time::sleep(Duration::from_millis(wait));
+                if turn.run_until_cancelled(pause).await.is_none() {
+                    break;
+                }
             }
         }
         acknowledge(writer, &mut receiver).await
@@ -144,8 +156,8 @@ impl Deliveries {
         }
     }
 
-    /// Checks an envelope and hands it to the inbox, which has stored it when this returns.
-    async fn take(&self, bytes: bytes::Bytes, receiver: &mut Receiver, session: &Session) -> Result<(), End> {
+    /// Checks an envelope and hands it to the inbox, which has stored it when this returns: how many items it had.
+    async fn take(&self, bytes: bytes::Bytes, receiver: &mut Receiver, session: &Session) -> Result<u64, End> {
         let now = self.own.now();
         let size = bytes.len() as u64;
         // The relay may have a newer manifest than when it said hello on this connection.
@@ -154,15 +166,16 @@ impl Deliveries {
         let arrival = receiver.handle_envelope(bytes, |key| manifest.lists_node(key, now))?;
         let Arrival::New(envelope) = arrival else {
             metrics::counter!("posthouse_envelopes_repeated_total").increment(1);
-            return Ok(());
+            return Ok(0);
         };
+        let items = envelope.items.len() as u64;
         let (class, first) = (envelope.class, envelope.first);
         match self.host.receive(&session.domain, *envelope).await {
             Ok(received) => {
                 metrics::counter!("posthouse_envelopes_received_total", "class" => class.name()).increment(1);
                 metrics::counter!("posthouse_envelope_bytes_received_total").increment(size);
                 receiver.handle_received(received);
-                Ok(())
+                Ok(items)
             }
             Err(ReceiveError::Host(error)) => Err(End::Busy(error)),
             Err(ReceiveError::Gap { expected }) => {

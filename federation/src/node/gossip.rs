@@ -18,11 +18,12 @@ use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::{Domain, Millis, Signed};
 use tokio::sync::mpsc;
 
-use super::directory::{Directory, NotAdopted};
+use super::directory::{Directory, NotAdopted, may_be_bridged};
 use super::network::{Network, SwarmTask};
 use super::own::Own;
 use super::peers::Peers;
 use super::tasks::Tasks;
+use super::verdicts::punish;
 use crate::behaviour::{manifests, node_key_of};
 
 /// Messages that wait to be judged; more are not handed on, and come again within the hour.
@@ -121,19 +122,23 @@ impl Gossip {
                 MessageAcceptance::Ignore
             }
             Worth::Bad(why) => {
-                self.report(from, &why);
+                self.report(from, &why).await;
                 MessageAcceptance::Reject
             }
         };
         self.network.judge(Judgement { from, id, acceptance }).await;
     }
 
-    fn report(&self, from: PeerId, why: &str) {
-        let session = self.peers.sessions().into_iter().find(|session| session.peer == from);
-        let who = session.map_or_else(|| from.to_string(), |session| session.domain.to_string());
+    async fn report(&self, from: PeerId, why: &str) {
+        let domain = self.peers.domain_of(from);
+        let who = domain.as_ref().map_or_else(|| from.to_string(), ToString::to_string);
         let rule = PeerRule::BadGossip.name();
         tracing::warn!(peer = who, protocol = "gossip", rule, detail = why, "a peer broke a rule");
         metrics::counter!("posthouse_peer_refusals_total", "rule" => rule).increment(1);
+        if let Some(domain) = domain {
+            let now = self.own.now();
+            punish((&self.peers, &self.network), &domain, PeerRule::BadGossip, 1, now).await;
+        }
     }
 
     async fn weigh(&self, author: Option<PeerId>, words: Vec<u8>) -> Worth {
@@ -175,8 +180,8 @@ impl Directory {
             Ok(_) => Worth::Good,
             Err(NotAdopted::Fault(fault)) => match fault {
                 ManifestFault::RolledBack { .. } | ManifestFault::Equivocation(_) => Worth::Nothing,
-                // The relay may have changed its root more than once, of which this one did not hear.
-                ManifestFault::Root => Worth::Ahead(domain.clone(), Box::new(shown.clone())),
+                // The relay may have changed its root more than once, or there is another chain of its name.
+                fault if may_be_bridged(&fault) => Worth::Ahead(domain.clone(), Box::new(shown.clone())),
                 fault => Worth::Bad(format!("a manifest of {domain} that does not follow: {fault}")),
             },
             Err(NotAdopted::Frozen(_) | NotAdopted::Links(_) | NotAdopted::Host(_)) => Worth::Nothing,

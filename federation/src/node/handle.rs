@@ -11,9 +11,10 @@ use posthouse_spec::peer::{KeysRequest, KeysResponse, RoomRequest, RoomResponse}
 use super::directory::Directory;
 use super::lanes::Lanes;
 use super::own::Own;
-use super::peers::{PeerStatus, Peers};
+use super::peers::Peers;
 use super::reach::Reachability;
 use super::requests::Requests;
+use super::status::PeerStatus;
 use crate::error::PeerError;
 use crate::host::LaneId;
 use crate::policy::Policy;
@@ -102,6 +103,16 @@ impl Federation {
     /// What is known of other relays, by domain.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {
-        self.peers.status()
+        self.peers.status(self.own.now())
+    }
+
+    /// Forgives another relay what it has done: it is neither slowed nor cut off any more. Whether there was anything to
+    /// forgive.
+    pub fn pardon(&self, domain: &Domain) -> bool {
+        let known = self.peers.conducts.pardon(domain, self.own.now());
+        if known {
+            self.requests.connector.resume(domain.clone());
+        }
+        known
     }
 }

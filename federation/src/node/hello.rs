@@ -10,16 +10,21 @@ use posthouse_crypto::Verified;
 use posthouse_spec::cbor::List;
 use posthouse_spec::limits::{MAX_CLOCK_SKEW_MS, MAX_MANIFEST};
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::peer::hello::{Hello, HelloResponse, LaneCursor, PEER_VERSION, PeerRule};
+use posthouse_spec::peer::hello::{
+    Hello, HelloResponse, MIN_PEER_VERSION, PEER_VERSION, PeerRule,
+};
 use posthouse_spec::{Domain, Millis};
 
 use super::contacts::Contacts;
 use super::directory::Directory;
 use super::network::Network;
 use super::own::Own;
-use super::peers::{Meeting, Peers};
+use super::peers::Peers;
+use super::status::Meeting;
+use super::verdicts::punish;
 use super::wire::{WRITE_TIMEOUT, refuse, report};
 use crate::behaviour::{Protocol, node_key_of};
+use crate::budget::Asked;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::error::PeerError;
 use crate::host::{Host, HostError};
@@ -103,35 +108,54 @@ impl Introductions {
             let detail = format!("the node of {domain} says hello as {}", manifest.domain);
             Err(Violation::new(PeerRule::NotANode, detail))
         });
-        let manifest = checked.map_err(|violation| {
-            report(domain, Protocol::Hello, &violation);
-            refused(violation.rule, violation.detail)
-        })?;
-        self.introduce(connection, manifest, &theirs.cursors)
+        let manifest = match checked {
+            Ok(manifest) => manifest,
+            Err(violation) => {
+                report(domain, Protocol::Hello, &violation);
+                // It was called at a node of its manifest, so nobody else has said that.
+                self.punish(domain, violation.rule).await;
+                return Err(refused(violation.rule, violation.detail));
+            }
+        };
+        self.introduce(connection, manifest, &theirs)
             .await
             .ok_or_else(|| unreachable("the connection was closed during hello".into()))
     }
 
-    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`].
-    pub(crate) async fn hear(&self, stream: Stream, peer: PeerId, connection: ConnectionId) {
+    async fn punish(&self, domain: &Domain, rule: PeerRule) {
+        punish((&self.peers, &self.network), domain, rule, 1, self.own.now()).await;
+    }
+
+    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`]. An error is a rule that the peer broke
+    /// and has been told of.
+    pub(crate) async fn hear(
+        &self,
+        stream: Stream,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Result<(), PeerRule> {
         let (reading, writing) = stream.split();
         let mut reader = FrameReader::new(reading, MAX_HELLO);
         let heard = tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>());
         let heard = heard.await.unwrap_or_else(|_| Err(FrameError::Ended));
         let checked = match &heard {
-            Ok(hello) => self.check(hello, peer, connection).await,
+            Ok(hello) => self.check_and_count(hello, peer, connection).await,
             Err(error) => Err(Violation::new(error.rule().unwrap_or(PeerRule::OutOfTurn), error)),
         };
         let manifest = match checked {
             Ok(manifest) => manifest,
             Err(violation) => {
-                let claimed = heard.ok().and_then(|hello| hello.manifest.peek().ok());
+                let claimed = heard.as_ref().ok().and_then(|hello| hello.manifest.peek().ok());
                 let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
                 report(&who, Protocol::Hello, &violation);
+                let version = heard.map_or(MIN_PEER_VERSION, |hello| hello.max_version);
                 if let Ok(stream) = reader.into_inner().reunite(writing) {
-                    refuse(stream, Protocol::Hello, &violation).await;
+                    refuse(stream, Protocol::Hello, &violation, version).await;
                 }
-                return;
+                if violation.rule == PeerRule::CutOff {
+                    self.network.close(connection).await;
+                }
+                return Err(violation.rule);
             }
         };
         let domain = manifest.domain.clone();
@@ -139,13 +163,16 @@ impl Introductions {
             Ok(hello) => hello,
             Err(error) => {
                 tracing::error!(%domain, %error, "a hello could not be answered: the store failed");
-                return;
+                return Ok(());
             }
         };
-        let cursors = heard.map(|hello| hello.cursors).unwrap_or_default();
         // First the session, then the answer: what the peer sends next must find it.
-        if self.introduce(connection, manifest, &cursors).await.is_none() {
-            return;
+        let introduced = match &heard {
+            Ok(hello) => self.introduce(connection, manifest, hello).await,
+            Err(_) => None,
+        };
+        if introduced.is_none() {
+            return Ok(());
         }
         let mut writer = FrameWriter::new(writing);
         let answering = async {
@@ -156,16 +183,17 @@ impl Introductions {
         if !matches!(answered, Ok(Ok(()))) {
             tracing::debug!(%domain, "the peer left before its hello was answered");
         }
+        Ok(())
     }
 
     async fn introduce(
         &self,
         connection: ConnectionId,
         manifest: Verified<Manifest>,
-        cursors: &[LaneCursor],
+        hello: &Hello,
     ) -> Option<()> {
         let domain = manifest.domain.clone();
-        let superfluous = self.peers.introduced(connection, manifest)?;
+        let superfluous = self.peers.introduced(connection, manifest, hello.max_version.min(PEER_VERSION))?;
         if !self.own.permits(&domain) {
             // The operator has spoken while the hello was under way.
             self.network.close(connection).await;
@@ -175,7 +203,7 @@ impl Introductions {
             self.network.admit(session.peer, domain.clone()).await;
         }
         tracing::info!(%domain, %connection, "connected to a relay");
-        self.contacts.heard(&domain, cursors);
+        self.contacts.heard(&domain, &hello.cursors);
         for old in superfluous {
             self.network.close(old).await;
         }
@@ -186,12 +214,31 @@ impl Introductions {
         let mut cursors = self.host.cursors(to).await?;
         cursors.truncate(MAX_CURSORS);
         Ok(Hello {
-            min_version: PEER_VERSION,
+            min_version: MIN_PEER_VERSION,
             max_version: PEER_VERSION,
             manifest: self.own.manifest().signed().clone(),
             now: self.own.now(),
             cursors: List::new(cursors).unwrap_or_default(),
         })
+    }
+
+    /// Checks a hello that has come, and that there are not too many of them.
+    async fn check_and_count(
+        &self,
+        hello: &Hello,
+        peer: PeerId,
+        connection: ConnectionId,
+    ) -> Result<Verified<Manifest>, Violation> {
+        let manifest = self.check(hello, peer, connection).await?;
+        let known = self.peers.peer(&manifest.domain);
+        match known.handle_question(Asked::Hello, self.own.now()) {
+            Ok(_) => Ok(manifest),
+            Err(wait) => {
+                self.punish(&manifest.domain, PeerRule::TooFast).await;
+                let detail = format!("that were too many hellos: say the next one in {wait} ms");
+                Err(Violation::new(PeerRule::TooFast, detail))
+            }
+        }
     }
 
     async fn check(
@@ -207,6 +254,9 @@ impl Introductions {
         if !self.own.permits(&claimed) {
             let detail = format!("the operator of {} does not federate with {claimed}", self.own.domain);
             return Err(Violation::new(PeerRule::NotAllowed, detail));
+        }
+        if let Some(violation) = self.peers.conducts.cut_off(&claimed, now) {
+            return Err(violation);
         }
         if let Some(session) = self.peers.session_on(connection).filter(|s| s.domain != claimed) {
             let detail = format!("on this connection {} has said hello already", session.domain);
@@ -226,11 +276,12 @@ impl Introductions {
 }
 
 fn check_version(hello: &Hello) -> Result<(), Violation> {
-    if (hello.min_version..=hello.max_version).contains(&PEER_VERSION) {
+    let (lowest, highest) = (hello.min_version.max(MIN_PEER_VERSION), hello.max_version.min(PEER_VERSION));
+    if lowest <= highest {
         return Ok(());
     }
     let (min, max) = (hello.min_version, hello.max_version);
-    let detail = format!("versions {min} to {max} were offered, this relay speaks {PEER_VERSION}");
+    let detail = format!("versions {min} to {max} were offered, this relay speaks {MIN_PEER_VERSION} to {PEER_VERSION}");
     Err(Violation::new(PeerRule::Version, detail))
 }
 

@@ -7,7 +7,8 @@ use futures::AsyncReadExt;
 use libp2p::Stream;
 use libp2p::swarm::ConnectionId;
 use posthouse_spec::limits::MAX_PEER_FRAME;
-use posthouse_spec::peer::hello::PeerRule;
+use posthouse_spec::peer::MailbagResponse;
+use posthouse_spec::peer::hello::{MIN_PEER_VERSION, PeerRule};
 use posthouse_spec::{Cbor, Domain};
 use tokio::sync::mpsc;
 
@@ -16,9 +17,12 @@ use super::hello::Introductions;
 use super::network::Network;
 use super::peers::{Peers, Session, until};
 use super::tasks::Tasks;
+use super::verdicts::{punish, shut_out};
 use super::wire::{WRITE_TIMEOUT, refuse, report};
 use crate::behaviour::{Admission, Inbound, Protocol};
+use crate::budget::Asked;
 use crate::codec::{FrameReader, FrameWriter};
+use crate::conduct::Treatment;
 use crate::host::Host;
 use crate::link::Violation;
 
@@ -50,7 +54,10 @@ impl Reception {
     }
 
     async fn take_up(&self, inbound: Inbound) {
-        let Inbound { peer, connection, protocol, stream, admission } = inbound;
+        let Inbound { peer, connection, protocol, stream, admission, resets } = inbound;
+        if resets > 0 {
+            self.strike(connection, PeerRule::TooManyStreams, resets).await;
+        }
         // The place is given back when this function ends.
         let _place = match admission {
             Admission::Admitted(place) => place,
@@ -60,10 +67,15 @@ impl Reception {
                 return self.turn_away(&peer, connection, protocol, stream, &violation).await;
             }
         };
+        if !self.is_let_in(connection).await {
+            return;
+        }
         if protocol == Protocol::Hello {
             // A node that ends owes nobody a hello.
             let hearing = self.introductions.hear(stream, peer, connection);
-            let _ = self.tasks.cancel.run_until_cancelled(hearing).await;
+            if let Some(Err(rule)) = self.tasks.cancel.run_until_cancelled(hearing).await {
+                self.strike(connection, rule, 1).await;
+            }
             return;
         }
         let Some(session) = self.session(connection).await else {
@@ -81,22 +93,64 @@ impl Reception {
             Protocol::Room => {
                 let host = &*self.host;
                 let domain = &session.domain;
-                self.answer(stream, protocol, |request| host.room(domain, request), domain).await
+                let room = |request| host.room(domain, request);
+                self.answer(stream, (protocol, Asked::Room), room, &session).await
             }
             Protocol::Mailbag => {
                 let host = &*self.host;
                 let domain = &session.domain;
-                self.answer(stream, protocol, |request| host.mailbag(domain, request), domain).await
+                let version = session.version;
+                let mailbag = async |request| match host.mailbag(domain, request).await {
+                    MailbagResponse::Rejected(mut refusal) => {
+                        refusal.rule = refusal.rule.for_version(version);
+                        MailbagResponse::Rejected(refusal)
+                    }
+                    answer => answer,
+                };
+                self.answer(stream, (protocol, Asked::Mailbag), mailbag, &session).await
             }
             Protocol::Keys | Protocol::Hello => {
                 let host = &*self.host;
                 let domain = &session.domain;
-                self.answer(stream, protocol, |request| host.keys(domain, request), domain).await
+                let keys = |request| host.keys(domain, request);
+                self.answer(stream, (protocol, Asked::Keys), keys, &session).await
             }
         };
         if let Err(violation) = served {
             report(&session.domain, protocol, &violation);
-            self.strike(connection).await;
+            self.strike(connection, violation.rule, 1).await;
+        }
+    }
+
+    /// Lets a slowed relay wait, and one that is cut off not in.
+    async fn is_let_in(&self, connection: ConnectionId) -> bool {
+        let Some(session) = self.peers.session_on(connection) else { return true };
+        match self.peers.conducts.treatment(&session.domain, self.introductions.own.now()) {
+            Treatment::Normal => true,
+            Treatment::Slowed(ms) => {
+                let waiting = tokio::time::sleep(Duration::from_millis(ms));
+                self.tasks.cancel.run_until_cancelled(waiting).await.is_some()
+            }
+            Treatment::CutOff(_) => {
+                shut_out(&self.peers, &self.network, &session.domain).await;
+                false
+            }
+        }
+    }
+
+    /// Lets a question wait for its turn, unless too many wait already.
+    async fn in_turn(&self, session: &Session, asked: Asked) -> Result<(), Violation> {
+        let peer = self.peers.peer(&session.domain);
+        match peer.handle_question(asked, self.introductions.own.now()) {
+            Ok(0) => Ok(()),
+            Ok(wait) => {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                Ok(())
+            }
+            Err(wait) => {
+                let detail = format!("that are more questions than this relay answers: ask again in {wait} ms");
+                Err(Violation::new(PeerRule::TooFast, detail))
+            }
         }
     }
 
@@ -118,15 +172,21 @@ impl Reception {
         violation: &Violation,
     ) {
         let session = self.peers.session_on(connection);
-        let who = session.map_or_else(|| peer.to_string(), |session| session.domain.to_string());
+        let who = session.as_ref().map_or_else(|| peer.to_string(), |session| session.domain.to_string());
         report(who, protocol, violation);
-        refuse(stream, protocol, violation).await;
-        self.strike(connection).await;
+        let version = session.map_or(MIN_PEER_VERSION, |session| session.version);
+        refuse(stream, protocol, violation, version).await;
+        self.strike(connection, violation.rule, 1).await;
     }
 
-    async fn strike(&self, connection: ConnectionId) {
-        if self.peers.strike(connection) {
-            tracing::warn!(%connection, "too many rules were broken on this connection, it is closed");
+    /// A rule was broken on a connection so many times. Whoever has said hello answers for it as the relay that it is; a
+    /// stranger loses the connection.
+    async fn strike(&self, connection: ConnectionId, rule: PeerRule, times: u32) {
+        if let Some(session) = self.peers.session_on(connection) {
+            let now = self.introductions.own.now();
+            punish((&self.peers, &self.network), &session.domain, rule, times, now).await;
+        } else if self.peers.strike(connection, times) {
+            tracing::warn!(%connection, "a stranger broke too many rules on this connection, it is closed");
             self.network.close(connection).await;
         }
     }
@@ -134,9 +194,9 @@ impl Reception {
     async fn answer<Q, A, F>(
         &self,
         stream: Stream,
-        protocol: Protocol,
+        (protocol, asked): (Protocol, Asked),
         service: impl FnOnce(Q) -> F,
-        domain: &Domain,
+        session: &Session,
     ) -> Result<(), Violation>
     where
         Q: Cbor,
@@ -148,12 +208,15 @@ impl Reception {
         let reading = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>());
         let Some(read) = self.tasks.cancel.run_until_cancelled(reading).await else { return Ok(()) };
         let refusal = match read {
-            Ok(Ok(request)) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
-                Ok(answer) => {
-                    self.reply(FrameWriter::new(writing), &answer, domain).await;
-                    return Ok(());
-                }
-                Err(_) => Violation::new(PeerRule::Unavailable, "no answer in time: try again later"),
+            Ok(Ok(request)) => match self.in_turn(session, asked).await {
+                Ok(()) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
+                    Ok(answer) => {
+                        self.reply(FrameWriter::new(writing), &answer, &session.domain).await;
+                        return Ok(());
+                    }
+                    Err(_) => Violation::new(PeerRule::Unavailable, "no answer in time: try again later"),
+                },
+                Err(too_fast) => too_fast,
             },
             Ok(Err(error)) => match error.rule() {
                 Some(rule) => Violation::new(rule, error),
@@ -163,7 +226,7 @@ impl Reception {
             Err(_) => Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came"),
         };
         if let Ok(stream) = reader.into_inner().reunite(writing) {
-            refuse(stream, protocol, &refusal).await;
+            refuse(stream, protocol, &refusal, session.version).await;
         }
         if refusal.rule == PeerRule::Unavailable { Ok(()) } else { Err(refusal) }
     }

@@ -140,8 +140,9 @@ impl Lanes {
                 Err(error) => {
                     tracing::info!(peer = %domain, %error, "what is for this relay waits");
                     // Not every failure is one of the peer's: a denied relay is never dialled.
-                    let wait =
-                        connector.peers.peer(&domain).not_before().0.saturating_sub(this.worker.own.now().0);
+                    let now = this.worker.own.now();
+                    let wait = connector.peers.peer(&domain).not_before().0.saturating_sub(now.0);
+                    let wait = wait.max(connector.peers.conducts.wait(&domain, now));
                     if wait > 0 { Dialled::FailedUntil(this.board.after(wait)) } else { Dialled::Failed }
                 }
             };

@@ -12,8 +12,9 @@
 //!
 //! Every task is tracked and ends with one token; [`Node::shutdown`] waits for all of them.
 
-mod chain;
 mod board;
+mod chain;
+mod conducts;
 mod config;
 mod connector;
 mod contacts;
@@ -28,6 +29,7 @@ mod hello;
 mod helpers;
 mod inbound;
 mod lanes;
+mod letting_back;
 mod listeners;
 mod mailbags;
 mod network;
@@ -39,15 +41,18 @@ mod renew;
 mod requests;
 mod reservations;
 mod start;
+mod status;
 mod tasks;
+mod verdicts;
 mod wire;
 mod worker;
 
+pub use conducts::ConductStatus;
 pub use config::{Circuits, Clock, NodeConfig};
 pub use evidence::{Repinned, Trust};
 pub use handle::Federation;
 pub use mailbags::Arrivals;
-pub use peers::{Meeting, PeerStatus, RestoredLane, Way};
 pub use probe::{Attempt, LookUp, ProbeReport, probe_from_outside};
 pub use reach::{Reachability, ReservationStatus, Standing, TestedAddress};
 pub use start::{Listening, Node};
+pub use status::{Meeting, PeerStatus, RestoredLane, Way};

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::config::Clock;
 use super::gossip::{Heard, Judgement};
 use super::listeners::{Listeners, ReserveReply, Reserved};
-use super::peers::{Peers, Way};
+use super::peers::Peers;
+use super::status::Way;
 use super::reach::Reach;
 use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
 

@@ -19,7 +19,7 @@ use posthouse_spec::{Domain, ManifestSeq, Millis, Signed};
 use super::dial::{Dialable, dialable};
 use super::directory::Directory;
 use super::handle::Federation;
-use super::peers::Meeting;
+use super::status::Meeting;
 use crate::behaviour::peer_of;
 use crate::discovery::{Discovery, DiscoveryError};
 use crate::error::PeerError;

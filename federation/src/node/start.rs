@@ -28,6 +28,7 @@ use super::handle::Federation;
 use super::hello::Introductions;
 use super::inbound::{MAX_WAITING, Reception};
 use super::lanes::Lanes;
+use super::letting_back::keep_order;
 use super::network::{MAX_ORDERS, Network, SwarmTask};
 use super::own::Own;
 use super::peers::Peers;
@@ -91,6 +92,7 @@ impl Node {
             allow_private: config.allow_private,
             offer_to: config.circuits.offer_to.clone(),
             gossip: config.gossip,
+            limits: config.limits,
         };
         let mut swarm = build(&config.node_key, &connections, given).map_err(BindError::Setup)?;
         for text in &config.listen {
@@ -213,7 +215,7 @@ impl Listening {
     /// The manifest is not this relay's, or does not list this node.
     pub fn start(self, manifest: Signed<Manifest>, host: Arc<dyn Host>) -> Result<Node, BindError> {
         let Self { config, swarm, connections, inbound, addresses } = self;
-        let NodeConfig { domain, node_key, listen: _, overrides, policy, allow_private, circuits, gossip: _, clock } =
+        let NodeConfig { domain, node_key, listen: _, overrides, policy, allow_private, circuits, gossip: _, limits, clock } =
             config;
         let manifest = follow(&domain, None, &manifest).map_err(|e| BindError::Manifest(e.to_string()))?;
         if !manifest.lists_node(&node_key.public(), clock()) {
@@ -222,7 +224,7 @@ impl Listening {
         let discovery = Discovery::new(overrides, allow_private);
         let own = Arc::new(Own::new(domain, node_key, manifest, policy, allow_private, clock));
         let tasks = Tasks::new();
-        let peers = Arc::new(Peers::default());
+        let peers = Arc::new(Peers::new(limits));
         let contacts = Arc::new(Contacts::default());
         let reach = Arc::new(Reach::default());
         let (orders, order_queue) = mpsc::channel(MAX_ORDERS);
@@ -280,6 +282,7 @@ impl Listening {
         tasks.spawn_cancellable(greet(host, Arc::clone(&lanes)));
         tasks.spawn_cancellable(greet_punched(connector.clone(), punched_queue));
         tasks.spawn_cancellable(be_tried(connector.clone()));
+        tasks.spawn_cancellable(keep_order(connector.clone()));
         directory.when_pinned(close_delisted(connector.clone()));
         let gossip = Gossip {
             own: Arc::clone(&own),

@@ -30,9 +30,10 @@ pub(crate) fn report(peer: impl std::fmt::Display, protocol: Protocol, violation
     metrics::counter!("posthouse_peer_refusals_total", "rule" => violation.rule.name()).increment(1);
 }
 
-/// Tells the peer which rule it broke, and ends the stream.
-pub(crate) async fn refuse(stream: Stream, protocol: Protocol, violation: &Violation) {
-    let refusal = PeerRefusal { rule: violation.rule, detail: Text::clipped(&violation.detail) };
+/// Tells the peer which rule it broke, in the words of the version that is spoken, and ends the stream.
+pub(crate) async fn refuse(stream: Stream, protocol: Protocol, violation: &Violation, version: u16) {
+    let rule = violation.rule.for_version(version);
+    let refusal = PeerRefusal { rule, detail: Text::clipped(&violation.detail) };
     let (mut reading, writing) = stream.split();
     let mut writer = FrameWriter::new(writing);
     let telling = async {

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::board::{Board, Turn};
 use super::connector::Connector;
 use super::own::Own;
-use super::peers::{Peer, RestoredLane, Session, Watch, until};
+use super::peers::{Peer, Session, Watch, until};
+use super::status::RestoredLane;
 use super::wire::WRITE_TIMEOUT;
 use crate::behaviour::Protocol;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::host::{HostError, LaneId, LaneState, Outbox};
-use crate::link::{Lane, LinkFault, Progress, Restored, Sender};
+use crate::link::{Lane, LinkFault, Progress, Restored, Sender, compare};
 use crate::schedule::Ended;
 
 /// The largest receipt, bytes: a full list of refusals with their explanations.
@@ -137,6 +138,13 @@ impl Work<'_> {
     /// One of the two relays was restored from a copy: the lane goes on in another life, and both operators can know.
     async fn begin_new_life(&self, whose: Restored, fault: &LinkFault, incarnation: Incarnation) -> Ended {
         let (peer, class) = (&self.lane.peer, self.lane.class);
+        // What was sent by another way while the stream was opened, in a mailbag, was not counted when it began.
+        if let LinkFault::RolledBack { theirs, .. } = fault
+            && let Ok(state) = self.worker.outbox.lane(self.lane).await
+            && (state.incarnation != incarnation || compare(&state, *theirs).is_ok())
+        {
+            return Ended::Yielded;
+        }
         match whose {
             Restored::Here => tracing::warn!(%peer, %class, %fault,
                 "this relay was restored from a copy: the lane begins anew, and what waits is sent even where the other relay \
@@ -252,16 +260,10 @@ impl Run<'_, '_> {
             self.close().await;
             return Err(if self.sender.is_idle() { End::Idle } else { End::Left });
         }
-        while !self.idle {
+        if !self.idle {
             self.send_what_fits(own).await?;
-            if !self.sender.is_idle() {
-                break;
-            }
-            let lane = self.work.lane;
-            self.idle = self.work.worker.board.caught_up(lane);
-            if !self.idle && self.work.worker.board.look(lane) {
-                self.sender.handle_wake();
-            }
+            // Whoever was woken meanwhile has been nudged too, and looks again because of that.
+            self.idle = self.sender.is_idle() && self.work.worker.board.caught_up(self.work.lane);
         }
         Ok(())
     }

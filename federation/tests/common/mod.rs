@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test itself")]
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of the town")]
 
+mod attacker;
 mod memory;
 mod town;
 
+pub use attacker::{Attacker, frame, wrapped};
 pub use memory::{Backup, Memory};
 pub use town::{Relay, Town, wall_clock};
 

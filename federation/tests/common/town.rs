@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use posthouse_crypto::{SigningKey, key_hash, manifest_hash, sha256};
-use posthouse_federation::{Circuits, Clock, Federation, LaneId, Node, NodeConfig, Policy};
+use posthouse_federation::{Circuits, Clock, Federation, LaneId, Node, NodeConfig, PeerLimits, Policy};
 use posthouse_spec::cbor::{List, Text};
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::manifest::{CHAIN_PATH, Manifest, Node as ManifestNode, WELL_KNOWN_PATH};
@@ -151,6 +151,7 @@ pub struct Relay {
     pub circuits: Circuits,
     pub gossip: bool,
     pub allow_private: bool,
+    pub limits: PeerLimits,
     pub overrides: PathBuf,
     /// How long the node is listed, from the relay's own now.
     pub valid_ms: u64,
@@ -175,6 +176,7 @@ impl Relay {
             circuits: Circuits::default(),
             gossip: true,
             allow_private: false,
+            limits: PeerLimits::default(),
             overrides: town.overrides(),
             valid_ms: 30 * 24 * 3_600_000,
             last: None,
@@ -193,6 +195,7 @@ impl Relay {
             overrides: Some(self.overrides.clone()),
             policy: self.policy.clone(),
             allow_private: self.allow_private,
+            limits: self.limits,
             clock: Arc::clone(&self.clock),
         })
         .await

@@ -6,6 +6,7 @@
 pub mod check;
 mod circuits;
 mod mailbags;
+mod peer_limits;
 mod problem;
 mod reload;
 mod settings;
@@ -16,6 +17,7 @@ mod written;
 
 pub use circuits::CircuitsConfig;
 pub use mailbags::{MailbagSettings, MailbagsConfig};
+pub use peer_limits::PeerLimitsConfig;
 pub use problem::{Problem, Problems};
 pub use reload::{Differences, differences};
 pub use settings::{HttpSettings, LogFormat, PeerSettings, Rates, Registration, Settings, TlsFiles};

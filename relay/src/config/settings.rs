@@ -116,6 +116,8 @@ pub struct Settings {
     pub mailbags: MailbagSettings,
     /// Connections through a third relay.
     pub circuits: posthouse_federation::Circuits,
+    /// What one other relay may have of this one.
+    pub peer_limits: posthouse_federation::PeerLimits,
     /// How long an undelivered message is kept, milliseconds.
     pub retention_ms: u64,
     /// How often something may be asked.
@@ -162,6 +164,7 @@ impl Config {
         let rates = self.rates(&mut form);
         let outbox = self.outbox(&mut form);
         let circuits = self.circuits.settings(&self.domain, &mut form.0);
+        let peer_limits = self.peer_limits.settings(&mut form.0);
         let mailbags = self.mailbags.settings(&self.domain, self.limits.retention_days, &mut form.0);
         let (Some(domain), Some(http), Some(peers), Some(registration), Some(log_format), true) =
             (domain, http, peers, registration, log_format, form.0.is_empty())
@@ -177,6 +180,7 @@ impl Config {
             peers,
             mailbags,
             circuits,
+            peer_limits,
             retention_ms: self.limits.retention_days * DAY_MS,
             rates,
             outbox,

@@ -40,6 +40,10 @@ pub(super) const KEYS: &[&str] = &[
     "circuits.through",
     "circuits.offer",
     "circuits.offer_to",
+    "peer_limits.messages_per_second",
+    "peer_limits.mb_per_second",
+    "peer_limits.requests_per_second",
+    "peer_limits.connections_per_minute",
     "limits.retention_days",
     "limits.registrations_per_minute",
     "limits.logins_per_minute",
@@ -181,6 +185,7 @@ fn environment_value(key: &str, text: String) -> Value {
     let section = key.split('.').next().unwrap_or(key);
     let typed = section == "limits"
         || section == "mailbags"
+        || section == "peer_limits"
         || LISTS.contains(&key)
         || matches!(key, "http.max_connections" | "peers.private_addresses" | "peers.gossip" | "circuits.offer");
     match text.parse::<Value>() {

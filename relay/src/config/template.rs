@@ -102,6 +102,7 @@ gossip = {gossip}
 
 {mailbags}
 {circuits}
+{peer_limits}
 [limits]
 # Days that an undelivered message is kept; its sender is told when it expires.
 retention_days = {retention}
@@ -137,6 +138,7 @@ level = {log_level}
         gossip = config.peers.gossip,
         mailbags = super::mailbags::section(&config.mailbags),
         circuits = super::circuits::section(&config.circuits),
+        peer_limits = super::peer_limits::section(&config.peer_limits),
         retention = config.limits.retention_days,
         registrations = config.limits.registrations_per_minute,
         logins = config.limits.logins_per_minute,

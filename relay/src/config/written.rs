@@ -9,6 +9,7 @@ use crate::quota::{MAX_OUTBOX_BYTES, MAX_OUTBOX_ITEMS};
 
 use super::circuits::CircuitsConfig;
 use super::mailbags::MailbagsConfig;
+use super::peer_limits::PeerLimitsConfig;
 
 /// A day, milliseconds.
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -35,6 +36,8 @@ pub struct Config {
     pub mailbags: MailbagsConfig,
     /// Connections through a third relay.
     pub circuits: CircuitsConfig,
+    /// What one other relay may have of this one.
+    pub peer_limits: PeerLimitsConfig,
     /// Bounds that an operator may move.
     pub limits: LimitsConfig,
     /// The log.
@@ -116,6 +119,7 @@ impl Default for Config {
             peers: PeersConfig::default(),
             mailbags: MailbagsConfig::default(),
             circuits: CircuitsConfig::default(),
+            peer_limits: PeerLimitsConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }

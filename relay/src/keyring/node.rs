@@ -27,6 +27,7 @@ pub(crate) fn config(
         allow_private: settings.peers.private_addresses,
         gossip: settings.peers.gossip,
         circuits: settings.circuits.clone(),
+        limits: settings.peer_limits,
         clock: Arc::clone(clock),
     }
 }

@@ -22,6 +22,11 @@ pub enum State {
     },
     /// The operator does not federate with it.
     Denied,
+    /// It has broken too many rules.
+    CutOff {
+        /// Until when, milliseconds since 1970.
+        until: u64,
+    },
     /// Nothing is being done about it: nothing waits.
     Idle,
     /// This relay does not run.
@@ -152,6 +157,37 @@ pub struct Arrived {
     pub last: u64,
 }
 
+/// How another relay has behaved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conduct {
+    /// `normal`, `slowed` or `cut-off`.
+    pub treatment: String,
+    /// Until when it is cut off, milliseconds since 1970.
+    pub until: Option<u64>,
+    /// Its points, which fade: from 100 on it is slowed, at 400 cut off.
+    pub points: u32,
+    /// How often it broke each rule.
+    pub broken: Vec<Broken>,
+}
+
+/// A rule that another relay has broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    /// The rule's name.
+    pub rule: String,
+    /// How often.
+    pub times: u64,
+}
+
+/// What a pardon did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pardoned {
+    /// The relay.
+    pub domain: String,
+    /// Whether there was anything to forgive.
+    pub anything: bool,
+}
+
 /// Everything about one relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detail {
@@ -168,8 +204,25 @@ pub struct Detail {
     pub hello: Option<LastHello>,
     /// What came from it.
     pub arrived: Vec<Arrived>,
+    /// The last lane to it that began anew since this relay was started, because one of the two was restored from a copy.
+    #[serde(default)]
+    pub restored: Option<RestoredLane>,
     /// Contradicting manifests of it.
     pub evidence: Vec<Evidence>,
+    /// How it has behaved, if it has broken any rule of late.
+    #[serde(default)]
+    pub conduct: Option<Conduct>,
+}
+
+/// A lane that began anew, because one of the two relays was restored from a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredLane {
+    /// What it carries.
+    pub class: String,
+    /// Whose data was restored: `here` or `there`.
+    pub whose: String,
+    /// When that was found, milliseconds since 1970.
+    pub found: u64,
 }
 
 /// What a change of a rule did.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use posthouse_crypto::manifest::{follow, lineage};
 use posthouse_crypto::sha256;
-use posthouse_federation::{PeerStatus, peer_id};
+use posthouse_federation::{ConductStatus, PeerStatus, Treatment, peer_id};
 use posthouse_spec::{Domain, Millis, Signed};
 
 use super::facts::{
-    Arrived, Backlog, Changed, Detail, Evidence, LastHello, NodeKey, OwnRule, Pinned, State, Summary,
+    Arrived, Backlog, Broken, Changed, Conduct, Detail, Evidence, LastHello, NodeKey, OwnRule, Pinned,
+    RestoredLane, State, Summary,
 };
 use super::rules::{Rules, Standing};
 use crate::store::{Departing, Store, StoreError};
@@ -76,7 +77,13 @@ impl Desk<'_> {
                     last: lane.last.0,
                 })
                 .collect(),
+            restored: self.status(domain).and_then(|status| status.restored).map(|lane| RestoredLane {
+                class: lane.class.name().to_owned(),
+                whose: lane.whose.name().to_owned(),
+                found: lane.found.0,
+            }),
             evidence: self.evidence(domain).await?,
+            conduct: self.status(domain).and_then(|status| status.conduct.as_ref()).map(conduct),
         }))
     }
 
@@ -105,7 +112,9 @@ impl Desk<'_> {
         Ok(lanes)
     }
 
-    fn status(&self, domain: &Domain) -> Option<&PeerStatus> {
+    /// What a running federation knows of one relay.
+    #[must_use]
+    pub fn status(&self, domain: &Domain) -> Option<&PeerStatus> {
         self.live.iter().flatten().find(|status| status.domain == *domain)
     }
 
@@ -132,6 +141,13 @@ impl Desk<'_> {
         match (&self.live, status) {
             _ if !standing.permitted => State::Denied,
             (None, _) => State::NotRunning,
+            (
+                _,
+                Some(PeerStatus {
+                    conduct: Some(ConductStatus { treatment: Treatment::CutOff(until), .. }),
+                    ..
+                }),
+            ) => State::CutOff { until: until.0 },
             (_, Some(PeerStatus { connected: true, way, .. })) => State::Connected {
                 via: way.as_ref().map_or("unknown", |way| way.via).to_owned(),
                 address: way.as_ref().map(|way| way.address.clone()).unwrap_or_default(),
@@ -183,6 +199,17 @@ impl Desk<'_> {
             })
             .collect())
     }
+}
+
+fn conduct(status: &ConductStatus) -> Conduct {
+    let (treatment, until) = match status.treatment {
+        Treatment::Normal => ("normal", None),
+        Treatment::Slowed(_) => ("slowed", None),
+        Treatment::CutOff(until) => ("cut-off", Some(until.0)),
+    };
+    let broken =
+        status.broken.iter().map(|(rule, times)| Broken { rule: rule.name().to_owned(), times: *times });
+    Conduct { treatment: treatment.to_owned(), until, points: status.points, broken: broken.collect() }
 }
 
 fn own_rule(standing: &Standing) -> Option<OwnRule> {

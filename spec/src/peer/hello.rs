@@ -14,7 +14,9 @@ use crate::{choice, codes, record};
 /// The libp2p protocol name.
 pub const PROTOCOL: &str = "/posthouse/hello/1";
 /// The highest peer protocol version that this code speaks.
-pub const PEER_VERSION: u16 = 1;
+pub const PEER_VERSION: u16 = 2;
+/// The lowest peer protocol version that this code speaks.
+pub const MIN_PEER_VERSION: u16 = 1;
 
 record! {
     /// Where the receiver of a lane stands.
@@ -99,6 +101,21 @@ codes! {
         25 => NotAHolder = "not-a-holder",
         /// A gossiped message that this relay would not pass on.
         26 => BadGossip = "bad-gossip",
+    }
+}
+
+impl PeerRule {
+    /// The rule as a relay of this version knows it: version 1 has the codes up to 20, and reads no others.
+    #[must_use]
+    pub fn for_version(self, version: u16) -> Self {
+        match self {
+            rule if version >= 2 => rule,
+            Self::TooFast | Self::CutOff | Self::HolderFull => Self::Unavailable,
+            Self::Equivocation => Self::ManifestChain,
+            Self::NotAHolder => Self::NotAllowed,
+            Self::BadGossip => Self::Malformed,
+            rule => rule,
+        }
     }
 }
 
