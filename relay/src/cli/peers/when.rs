@@ -17,7 +17,7 @@ pub(super) fn age(ms: u64) -> String {
 }
 
 /// A time, UTC, such as `2026-03-01 12:00:00Z`.
-pub(in crate::cli) fn utc(ms: u64) -> String {
+pub(crate) fn utc(ms: u64) -> String {
     let seconds = ms / 1000;
     let (year, month, day) = civil(seconds / DAY);
     let (hour, minute, second) = (seconds % DAY / HOUR, seconds % HOUR / MINUTE, seconds % MINUTE);
