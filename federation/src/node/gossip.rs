@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::PeerId;
-use libp2p::gossipsub::{Event, MessageAcceptance, MessageId, PublishError};
+use libp2p::gossipsub::{Event, MessageAcceptance, PublishError};
 use posthouse_crypto::manifest::{ManifestFault, follow};
 use posthouse_spec::limits::MAX_GOSSIP;
 use posthouse_spec::manifest::Manifest;
@@ -22,6 +22,7 @@ use super::directory::{Directory, NotAdopted, may_be_bridged};
 use super::network::{Network, SwarmTask};
 use super::own::Own;
 use super::peers::Peers;
+use super::rumour::{Heard, Judgement};
 use super::tasks::Tasks;
 use super::verdicts::punish;
 use crate::behaviour::{manifests, node_key_of};
@@ -36,23 +37,6 @@ const BURST: u64 = 512;
 const REFILL_MS: u64 = 250;
 /// Neighbours whose count is kept.
 const MAX_COUNTED: usize = 4096;
-
-/// A message that a neighbour has brought.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    from: PeerId,
-    id: MessageId,
-    author: Option<PeerId>,
-    words: Vec<u8>,
-}
-
-/// What is to be done with a message.
-#[derive(Debug)]
-pub(crate) struct Judgement {
-    from: PeerId,
-    id: MessageId,
-    acceptance: MessageAcceptance,
-}
 
 /// What a message is worth.
 #[derive(Debug)]

@@ -40,6 +40,7 @@ mod reach;
 mod renew;
 mod requests;
 mod reservations;
+mod rumour;
 mod start;
 mod status;
 mod tasks;

@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Clock;
-use super::gossip::{Heard, Judgement};
 use super::listeners::{Listeners, ReserveReply, Reserved};
 use super::peers::Peers;
 use super::status::Way;
 use super::reach::Reach;
+use super::rumour::{Heard, Judgement};
 use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
 
 /// Orders that wait for the swarm.
