@@ -85,6 +85,24 @@ fn check_says_everything_at_once_and_is_content_with_the_defaults() {
 }
 
 #[test]
+fn check_says_with_whom_the_relay_federates() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = "[http]\nlisten = \"127.0.0.1:0\"\n[peers]\nlisten = \"127.0.0.1:0\"";
+    for (policy, words) in [
+        ("", "with everybody but those that `peers deny` names"),
+        ("policy = \"deny\"\ndomains = [\"b.example\"]", "with everybody but b.example, and those"),
+        (
+            "policy = \"allow\"\ndomains = [\"b.example\", \"c.example\"]",
+            "only with the domains that are listed (b.example, c.example)",
+        ),
+        ("policy = \"allow\"", "only with the domains that are listed (none yet)"),
+    ] {
+        let (fine, text) = check(folder.path(), &format!("{free}\n{policy}"));
+        assert!(fine && text.contains(words), "{policy}: {text}");
+    }
+}
+
+#[test]
 fn check_judges_certificates() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
@@ -117,7 +135,7 @@ fn check_knows_the_data_folder() {
     assert!(made.status.success(), "{}", said(&made));
     let keys = folder.path().join("posthouse-data/keys.toml");
     let text = std::fs::read_to_string(&keys).unwrap();
-    std::fs::write(&keys, text.replace("format = 1", "format = 9")).unwrap();
+    std::fs::write(&keys, text.replace("format = 2", "format = 9")).unwrap();
     let (fine, text) = check(folder.path(), "domain = \"a.localhost\"");
     assert!(!fine && text.contains("newer posthouse-relay"), "{text}");
 }

@@ -32,6 +32,7 @@ pub async fn inside(
     let mut checks = vec![Check::ok("relay", format!("{own} runs"))];
     let standing = desk.rules.standing(other).await?;
     checks.push(steps::policy(other, &standing));
+    checks.push(steps::conduct(other, desk.status(other).and_then(|status| status.conduct.as_ref())));
     let probe = federation.probe(other).await;
     checks.push(steps::dns(other, &probe.look_up));
     checks.push(steps::manifest(other, &probe.look_up));

@@ -19,7 +19,7 @@ pub enum Verdict {
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What was looked at: `relay`, `policy`, `dns`, `manifest`, `trust`, `clock`, `addresses`, `quic`, `tcp`, `circuit`,
+    /// What was looked at: `relay`, `policy`, `conduct`, `dns`, `manifest`, `trust`, `clock`, `addresses`, `quic`, `tcp`, `circuit`,
     /// `hello`, `canary`, `backlog`.
     pub name: String,
     /// How it went.

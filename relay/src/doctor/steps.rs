@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use posthouse_crypto::manifest::ManifestFault;
+use posthouse_federation::conduct::Treatment;
 use posthouse_federation::discovery::DiscoveryError;
-use posthouse_federation::{Attempt, LookUp, Meeting, PeerError, ProbeReport};
+use posthouse_federation::{Attempt, ConductStatus, LookUp, Meeting, PeerError, ProbeReport};
 use posthouse_spec::Domain;
 use posthouse_spec::limits::MAX_CLOCK_SKEW_MS;
 use posthouse_spec::peer::hello::PeerRule;
@@ -33,6 +34,27 @@ pub(super) fn policy(other: &Domain, standing: &Standing) -> Check {
         found,
         format!("`posthouse-relay peers allow {other}`, if it is to be federated with"),
     )
+}
+
+/// Whether this relay itself has cut it off.
+pub(super) fn conduct(other: &Domain, conduct: Option<&ConductStatus>) -> Check {
+    let Some(conduct) = conduct else { return Check::ok("conduct", "it has broken no rule of late") };
+    let broken = conduct.broken.iter().map(|(rule, times)| format!("{rule} {times}"));
+    let broken = broken.collect::<Vec<_>>().join(", ");
+    match conduct.treatment {
+        Treatment::Normal => Check::ok("conduct", format!("rules that it has broken: {broken}")),
+        Treatment::Slowed(_) => Check::ok(
+            "conduct",
+            format!("what it opens waits its turn, for the rules that it has broken: {broken}"),
+        ),
+        Treatment::CutOff(_) => Check::wrong(
+            "conduct",
+            format!("this relay has cut {other} off for a time, for the rules that it has broken: {broken}"),
+            format!(
+                "tell its operator which rules; `posthouse-relay peers pardon {other}` lets it back at once"
+            ),
+        ),
+    }
 }
 
 /// Whether the name leads anywhere that may be asked.

@@ -77,6 +77,7 @@ async fn nothing_is_wrong_between_two_relays_that_are_fine() -> Result<()> {
     for check in [
         "relay",
         "policy",
+        "conduct",
         "dns",
         "manifest",
         "trust",

@@ -36,6 +36,7 @@ async fn what_waits_for_a_denied_relay_stays_and_goes_once_it_is_allowed() -> Re
     let (code, list) = operator(relay, &["list"]).await?;
     ensure!(code == Some(0) && list[0]["state"]["is"] == "denied", "{list:#}");
     relay.start().await?;
+    counted(relay, "posthouse_lane_oldest_seconds{relay=\"b.localhost\",class=\"messages\"}").await?;
     let (_, denied) = operator(relay, &["deny", "b.localhost"]).await?;
     ensure!(denied["waiting"] == 1, "the operator is told what waits: {denied:#}");
 
@@ -79,6 +80,17 @@ async fn a_rule_goes_before_the_configuration() -> Result<()> {
 
 /// How often a relay is asked for something, each time waiting for its answer, until it must have done what it was told.
 const ASKED: usize = 5_000;
+
+/// Waits until the metrics have a line that begins so.
+async fn counted(relay: &Relay, name: &str) -> Result<()> {
+    for _ in 0..ASKED {
+        let text = reqwest::get(format!("{}/metrics", relay.direct_url())).await?.text().await?;
+        if text.lines().any(|line| line.starts_with(name)) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the metrics have no {name}")
+}
 
 /// Sends SIGHUP, and waits until the relay's log says so once more.
 async fn hang_up(relay: &Relay, words: &str) -> Result<()> {
