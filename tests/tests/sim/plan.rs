@@ -72,7 +72,7 @@ pub(crate) struct Plan {
 }
 
 /// The retention of worlds in which lanes expire, milliseconds.
-pub(crate) const SHORT_RETENTION_MS: u64 = 15_000;
+pub(crate) const SHORT_RETENTION_MS: u64 = 6_000;
 /// Items of one room that a small mailbox holds.
 pub(crate) const SMALL_MAILBOX: u64 = 6;
 
@@ -83,7 +83,7 @@ impl Plan {
         let profile = match seed % 6 {
             5 => Profile::Restore,
             3 => Profile::SmallMailboxes,
-            4 => Profile::ShortRetention,
+            1 | 4 => Profile::ShortRetention,
             _ => Profile::Plain,
         };
         let relays = 3 + rng.below(MAX_RELAYS - 2);
