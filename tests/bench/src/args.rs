@@ -18,6 +18,8 @@ pub(crate) enum Scenario {
     Outage,
     /// One relay of many is dead: what the others feel of it.
     DeadPeer,
+    /// A hostile relay floods one of two: what people there feel of it.
+    Flood,
 }
 
 impl Scenario {
@@ -29,6 +31,7 @@ impl Scenario {
             Self::Idle => "idle",
             Self::Outage => "outage",
             Self::DeadPeer => "dead-peer",
+            Self::Flood => "flood",
         }
     }
 }
@@ -45,7 +48,7 @@ pub(crate) struct Args {
     /// Print one JSON object a line instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Pairs of people who talk (pairs, federation).
+    /// Pairs of people who talk (pairs, federation, flood).
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) pairs: u32,
     /// Messages of one sender that may be under way at once (pairs, federation).
@@ -69,12 +72,15 @@ pub(crate) struct Args {
     /// Relays that one relay sends to (dead-peer).
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=200))]
     pub(crate) peers: u32,
-    /// Messages a second to each of them (dead-peer).
+    /// Messages a second to each of them, or of each pair (dead-peer, flood).
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rate: u32,
-    /// How often it is measured without and with a dead relay (dead-peer).
+    /// How often it is measured without and with what is wrong (dead-peer, flood).
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// Flood the relay whose manifest is at this URL, until this process is ended: the scenario starts itself so.
+    #[arg(long, hide = true)]
+    pub(crate) flood_at: Option<String>,
     /// Measure this program, instead of building the relay as it ships.
     #[arg(long, value_name = "FILE")]
     pub(crate) relay: Option<PathBuf>,

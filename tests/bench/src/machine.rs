@@ -16,7 +16,7 @@ const SYNC_PROBES: usize = 50;
 /// The core that relays run on.
 pub(crate) const RELAY_CORE: &str = "0";
 /// The core that the generator runs on.
-const GENERATOR_CORE: &str = "1";
+pub(crate) const GENERATOR_CORE: &str = "1";
 
 /// Moves this process to its core, if the machine has two and `taskset` is installed; says whether it did.
 pub(crate) fn pin_generator() -> bool {

@@ -171,7 +171,8 @@ impl Relay {
         Ok(())
     }
 
-    fn url(&self) -> String {
+    /// Its base URL.
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.http)
     }
 

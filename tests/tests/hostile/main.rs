@@ -1,7 +1,5 @@
 //! A hostile peer meets a relay: each misbehaviour ends in the rule that it breaks, and honest traffic goes on.
 
-mod peer;
-
 use anyhow::{Result, bail, ensure};
 use futures::{AsyncWriteExt as _, StreamExt as _};
 use libp2p::Stream;
@@ -13,7 +11,7 @@ use posthouse_spec::peer::{KeysRequest, KeysResponse, keys};
 use posthouse_spec::{Cbor as _, Domain};
 use posthouse_tests::{Network, Person, Relay};
 
-use peer::{Connection, Identity, read_frame, send_envelope, varint, write_frame};
+use posthouse_hostile::peer::{Connection, Identity, read_frame, send_envelope, varint, write_frame};
 
 /// One life of the hostile peer's lane.
 const LANE: Incarnation = Incarnation::new([7; 16]);

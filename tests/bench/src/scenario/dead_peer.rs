@@ -21,15 +21,15 @@ use crate::report::Row;
 use crate::stats::{Tally, Track, percentile_ms};
 
 /// How long the load runs before anything is measured.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(super) const WARM_UP: Duration = Duration::from_secs(2);
 /// How long what is still under way may take at the end, before it counts as lost.
 const DRAIN: Duration = Duration::from_secs(60);
 /// Sealed bodies of each sender, beyond those of the longest outage: they are sent round and round.
-const SPARE_BODIES: usize = 256;
+pub(super) const SPARE_BODIES: usize = 256;
 
 /// What the conversations are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Send; latencies do not count.
     WarmUp,
     /// Send; latencies count for this measurement.
@@ -39,16 +39,16 @@ enum Phase {
 }
 
 /// What the doomed conversation is told besides: its relay is back, reached by this.
-type Returned = mpsc::Receiver<Home>;
+pub(super) type Returned = mpsc::Receiver<Home>;
 
-struct Pair {
-    conversation: Conversation,
-    track: Track,
-    every: Duration,
-    offset: Duration,
-    phase: watch::Receiver<Phase>,
+pub(super) struct Pair {
+    pub(super) conversation: Conversation,
+    pub(super) track: Track,
+    pub(super) every: Duration,
+    pub(super) offset: Duration,
+    pub(super) phase: watch::Receiver<Phase>,
     /// Latencies by measurement.
-    latencies: Vec<Vec<Duration>>,
+    pub(super) latencies: Vec<Vec<Duration>>,
 }
 
 pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
@@ -104,13 +104,13 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     Ok(row.with_tally(&tally))
 }
 
-fn median<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
+pub(super) fn median<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     let mut values: Vec<f64> = values.copied().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-type Tasks = JoinSet<Result<(Tally, Vec<Vec<Duration>>)>>;
+pub(super) type Tasks = JoinSet<Result<(Tally, Vec<Vec<Duration>>)>>;
 
 async fn start(
     network: &Network,
@@ -144,7 +144,7 @@ async fn start(
 }
 
 /// Lets the pairs run for so long; the first that fails ends the run.
-async fn run_for(time: Duration, tasks: &mut Tasks) -> Result<()> {
+pub(super) async fn run_for(time: Duration, tasks: &mut Tasks) -> Result<()> {
     tokio::select! {
         () = sleep(time) => Ok(()),
         Some(ended) = tasks.join_next() => {
@@ -156,7 +156,7 @@ async fn run_for(time: Duration, tasks: &mut Tasks) -> Result<()> {
 
 impl Pair {
     /// `returns` is there for the pair whose receiver's relay dies and comes back.
-    async fn run(mut self, mut returns: Option<Returned>) -> Result<(Tally, Vec<Vec<Duration>>)> {
+    pub(super) async fn run(mut self, mut returns: Option<Returned>) -> Result<(Tally, Vec<Vec<Duration>>)> {
         let doomed = returns.is_some();
         let mut ticks = interval_at(Instant::now() + self.offset, self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

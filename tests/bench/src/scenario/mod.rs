@@ -1,6 +1,7 @@
 //! One file a scenario.
 
 mod dead_peer;
+mod flood;
 mod idle;
 mod outage;
 mod pairs;
@@ -29,6 +30,7 @@ pub(crate) async fn run(scenario: Scenario, args: &Args, ground: &Ground) -> Res
         Scenario::Idle => idle::run(args, ground).await,
         Scenario::Outage => outage::run(args, ground).await,
         Scenario::DeadPeer => dead_peer::run(args, ground).await,
+        Scenario::Flood => flood::run(args, ground).await,
     };
     ran.with_context(|| format!("running {}", scenario.name()))
 }

@@ -23,23 +23,30 @@ use tokio_util::task::AbortOnDropHandle;
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// The time now, as an honest peer would tell it.
-pub(crate) fn now() -> Millis {
+pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     Millis(u64::try_from(since.as_millis()).expect("the time fits"))
 }
 
 /// The peer's keys and its manifest, published over HTTP as a relay's would be.
-pub(crate) struct Identity {
-    pub(crate) domain: Domain,
-    pub(crate) node: SigningKey,
-    pub(crate) manifest: Signed<Manifest>,
-    pub(crate) url: String,
+pub struct Identity {
+    /// Its name.
+    pub domain: Domain,
+    /// The key of its node, which signs envelopes.
+    pub node: SigningKey,
+    /// What it publishes.
+    pub manifest: Signed<Manifest>,
+    /// Where.
+    pub url: String,
     _server: AbortOnDropHandle<()>,
 }
 
 impl Identity {
     /// New keys for `domain`, and a web server that publishes their manifest.
-    pub(crate) async fn publish(domain: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The domain is none, or no port is free.
+    pub async fn publish(domain: &str) -> Result<Self> {
         let (root, node) = (SigningKey::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
         let domain: Domain = domain.parse()?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -69,7 +76,7 @@ impl Identity {
     }
 
     /// What an honest relay with these keys would say first.
-    pub(crate) fn hello(&self) -> Hello {
+    pub fn hello(&self) -> Hello {
         Hello {
             min_version: PEER_VERSION,
             max_version: PEER_VERSION,
@@ -80,7 +87,7 @@ impl Identity {
     }
 
     /// An envelope that keeps every rule, for a test to break one of them.
-    pub(crate) fn envelope(
+    pub fn envelope(
         &self,
         destination: &Domain,
         incarnation: Incarnation,
@@ -113,7 +120,7 @@ async fn serve(listener: TcpListener, body: Bytes) {
 }
 
 /// A connection of the peer to the relay under test.
-pub(crate) struct Connection {
+pub struct Connection {
     relay: PeerId,
     control: libp2p_stream::Control,
     _swarm: AbortOnDropHandle<()>,
@@ -121,7 +128,10 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Dials `address`, which ends in the relay's PeerId.
-    pub(crate) async fn dial(identity: &Identity, address: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The address is none.
+    pub async fn dial(identity: &Identity, address: &str) -> Result<Self> {
         let mut seed = *identity.node.seed();
         let keypair = libp2p::identity::Keypair::ed25519_from_bytes(&mut seed)?;
         let mut swarm = libp2p::SwarmBuilder::with_existing_identity(keypair)
@@ -149,20 +159,32 @@ impl Connection {
     }
 
     /// Opens a stream for a protocol.
-    pub(crate) async fn open(&mut self, protocol: &'static str) -> Result<Stream> {
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn open(&mut self, protocol: &'static str) -> Result<Stream> {
         Ok(self.control.open_stream(self.relay, StreamProtocol::new(protocol)).await?)
     }
 
     /// Says hello and takes the answer.
-    pub(crate) async fn hello(&mut self, hello: &Hello) -> Result<HelloResponse> {
+    ///
+    /// # Errors
+    /// The connection is gone, or the answer is none.
+    pub async fn hello(&mut self, hello: &Hello) -> Result<HelloResponse> {
         let mut stream = self.open(posthouse_spec::peer::hello::PROTOCOL).await?;
         write_frame(&mut stream, &hello.to_cbor()).await?;
         stream.close().await?;
         read_frame(&mut stream).await
     }
 
+    /// A handle with which streams are opened elsewhere; they live as long as this.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        Streams { relay: self.relay, control: self.control.clone() }
+    }
+
     /// Opens a stream, says nothing, and waits for what the relay makes of it.
-    pub(crate) async fn flood(&self) -> Option<PeerRule> {
+    pub async fn flood(&self) -> Option<PeerRule> {
         let mut control = self.control.clone();
         let protocol = StreamProtocol::new(posthouse_spec::peer::deliver::PROTOCOL);
         let mut stream = control.open_stream(self.relay, protocol).await.ok()?;
@@ -173,12 +195,32 @@ impl Connection {
     }
 
     /// Opens a deliver stream for the messages lane and takes the first answer.
-    pub(crate) async fn deliver(&mut self, incarnation: Incarnation) -> Result<(Stream, ReceiptFrame)> {
+    ///
+    /// # Errors
+    /// The connection is gone, or the answer is none.
+    pub async fn deliver(&mut self, incarnation: Incarnation) -> Result<(Stream, ReceiptFrame)> {
         let mut stream = self.open(posthouse_spec::peer::deliver::PROTOCOL).await?;
         let open = Open { class: LaneClass::Messages, incarnation, oldest: LaneSeq(1) };
         write_frame(&mut stream, &DeliverFrame::Open(open).to_cbor()).await?;
         let answer = read_frame(&mut stream).await?;
         Ok((stream, answer))
+    }
+}
+
+/// Opens streams on a connection.
+#[derive(Clone)]
+pub struct Streams {
+    relay: PeerId,
+    control: libp2p_stream::Control,
+}
+
+impl Streams {
+    /// Opens a stream for a protocol.
+    ///
+    /// # Errors
+    /// The connection is gone, or the relay refuses the stream.
+    pub async fn open(&mut self, protocol: &'static str) -> Result<Stream> {
+        Ok(self.control.open_stream(self.relay, StreamProtocol::new(protocol)).await?)
     }
 }
 
@@ -189,14 +231,20 @@ async fn drive(mut swarm: Swarm<libp2p_stream::Behaviour>) {
 }
 
 /// Sends an envelope on a deliver stream and takes the answer.
-pub(crate) async fn send_envelope(stream: &mut Stream, envelope: Bytes) -> Result<ReceiptFrame> {
+///
+/// # Errors
+/// The stream broke, or what came is no frame.
+pub async fn send_envelope(stream: &mut Stream, envelope: Bytes) -> Result<ReceiptFrame> {
     let frame = DeliverFrame::Envelope(Octets::new(envelope)?);
     write_frame(stream, &frame.to_cbor()).await?;
     read_frame(stream).await
 }
 
 /// Writes a varint length and the bytes.
-pub(crate) async fn write_frame(stream: &mut Stream, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// The stream broke, or what came is no frame.
+pub async fn write_frame(stream: &mut Stream, bytes: &[u8]) -> Result<()> {
     let mut frame = varint(bytes.len() as u64);
     frame.extend_from_slice(bytes);
     stream.write_all(&frame).await?;
@@ -204,7 +252,7 @@ pub(crate) async fn write_frame(stream: &mut Stream, bytes: &[u8]) -> Result<()>
 }
 
 /// An unsigned LEB128 number.
-pub(crate) fn varint(mut value: u64) -> Vec<u8> {
+pub fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let low = u8::try_from(value & 0x7f).expect("seven bits");
@@ -218,7 +266,10 @@ pub(crate) fn varint(mut value: u64) -> Vec<u8> {
 }
 
 /// Reads one frame.
-pub(crate) async fn read_frame<T: Cbor>(stream: &mut Stream) -> Result<T> {
+///
+/// # Errors
+/// The stream broke, or what came is no frame.
+pub async fn read_frame<T: Cbor>(stream: &mut Stream) -> Result<T> {
     let mut len = 0usize;
     for shift in (0..).step_by(7) {
         let mut byte = [0];
