@@ -31,6 +31,7 @@ mod key_packages;
 mod lanes;
 mod mailbags;
 mod mailboxes;
+mod marks;
 mod open;
 mod peer_rules;
 mod pending;

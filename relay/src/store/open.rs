@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection, SqlitePool};
 
 use super::columns::Columns;
 use super::error::StoreError;
-use super::words::mark_key;
+use super::marks::mark_key;
 
 /// The database's file in the data folder.
 pub(super) const FILE: &str = "relay.db";

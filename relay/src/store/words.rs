@@ -3,33 +3,18 @@
 //! A message from another relay that expires in a mailbox here, or is refused after it was kept aside, goes back by its
 //! mark. The relay that made the mark reads from it whom to tell.
 
-use posthouse_crypto::mark::{MarkKey, Marked};
+use posthouse_crypto::mark::Marked;
 use posthouse_spec::cbor::{Octets, Text};
 use posthouse_spec::client::delivery::Failure;
 use posthouse_spec::envelope::{Item, LaneClass, Undelivered, UndeliveredItem};
 use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::{Cbor as _, Domain, Epoch, Millis, Number, RoomId};
-use sqlx::SqliteConnection;
 
-use super::columns::{Columns, sql};
+use super::columns::sql;
 use super::error::StoreError;
 use super::inbound::Placed;
 use super::items::{ItemKind, Submitter};
 use super::tx::Tx;
-
-/// The key of this relay's marks; it is made when it is first asked for.
-pub(super) async fn mark_key(conn: &mut SqliteConnection) -> Result<MarkKey, StoreError> {
-    let fresh: [u8; 32] = rand::random();
-    let row = sqlx::query(
-        "INSERT INTO mark_key (one, key) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET key = key RETURNING key",
-    )
-    .bind(fresh.as_slice())
-    .fetch_one(conn)
-    .await
-    .map_err(StoreError::sql("find the key of the marks"))?;
-    let key = row.fixed(0, |bytes| <[u8; 32]>::try_from(bytes).ok())?;
-    Ok(MarkKey::from_bytes(&key))
-}
 
 impl Tx {
     /// The mark of a local device's message.
