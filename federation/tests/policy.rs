@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Relay, Town};
+use common::{Relay, Town, soon};
 use posthouse_federation::{PeerError, Policy};
 use posthouse_spec::Domain;
 use posthouse_spec::peer::KeysRequest;
@@ -29,7 +29,12 @@ async fn a_relay_is_cut_off_when_it_is_denied_and_called_when_it_is_allowed() {
     a.post(&b, "one");
     b.receives(1).await;
     a.federation().set_policy(Policy::Deny([b.domain.clone()].into()));
-    // The session that stood is of no use any more, to neither.
+    let ended = async {
+        while b.federation().peers().iter().any(|peer| peer.connected) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end of the session, without anybody asking anything", ended).await;
     assert_eq!(refused(&b, &a.domain).await, PeerRule::NotAllowed);
     assert_eq!(refused(&a, &b.domain).await, PeerRule::NotAllowed);
     a.post(&b, "two");

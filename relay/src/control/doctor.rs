@@ -4,9 +4,9 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
 
+use super::controlled::Controlled;
 use super::peers::other;
 use super::reply::{Reply, Trouble};
-use super::controlled::Controlled;
 use crate::doctor::{Report, inside};
 
 pub(super) fn routes() -> Router<Controlled> {
@@ -18,7 +18,7 @@ async fn doctor(State(relay): State<Controlled>, Path(domain): Path<String>) -> 
     let starting = || Trouble::refused("the relay is still starting: try again in a moment");
     let federation = relay.app.network.federation().ok_or_else(starting)?;
     let desk = relay.desk();
-    let looking = inside(&desk, &federation, &relay.canaries, &domain);
+    let looking = Box::pin(inside(&desk, &federation, &relay.canaries, &domain));
     match relay.stop.run_until_cancelled(looking).await {
         Some(report) => report.map(Json).map_err(Trouble::failed),
         None => Err(Trouble::refused("the relay is shutting down")),
