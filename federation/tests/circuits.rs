@@ -25,7 +25,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 /// A public relay, and one at home that is reached through it.
 async fn public_and_home(town: &Town, offer_to: &[&str], allow_private: bool) -> (Relay, Relay) {
     let mut p = Relay::new(town, "p.localhost", 1);
-    let offer_to = offer_to.iter().map(|domain| domain.parse().unwrap()).collect();
+    let offer_to = offer_to.iter().map(|domain| domain.parse().expect("a domain of the test")).collect();
     p.circuits = Circuits { offer_to: Some(offer_to), ..Circuits::default() };
     p.allow_private = allow_private;
     p.start(town).await;

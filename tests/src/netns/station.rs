@@ -175,6 +175,28 @@ impl Station {
         within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
     }
 
+    /// Waits until the relay knows by others' attempts that it is `public`, or `private`.
+    ///
+    /// # Errors
+    /// It does not learn it, with the end of the log.
+    pub async fn until_standing(&self, standing: &str) -> Result<()> {
+        let wait = async {
+            loop {
+                let output = self.command(&["reach", "--json"]).output().await?;
+                if !output.status.success() {
+                    bail!("`reach` failed: {}", String::from_utf8_lossy(&output.stderr));
+                }
+                let reach: Value = serde_json::from_slice(&output.stdout).context("what `reach` printed")?;
+                if reach["standing"] == standing {
+                    return anyhow::Ok(());
+                }
+                tokio::time::sleep(ASKING).await;
+            }
+        };
+        let what = format!("{}: learning that it is {standing}", self.domain);
+        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+    }
+
     /// Waits until no connection to another relay stands.
     ///
     /// # Errors
