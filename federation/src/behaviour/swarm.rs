@@ -35,13 +35,23 @@ const MAX_INCOMING: u32 = 2048;
 const MAX_PER_PEER: u32 = 12;
 /// The part of the machine's memory beyond which this process takes no new connections.
 const MAX_MEMORY: f64 = 0.75;
-/// Streams that a peer may have open on one connection, ours and theirs.
+/// Streams that a peer may have open on one QUIC connection.
 const MAX_STREAMS: u32 = 256;
 /// Streams in the middle of their negotiation, on one connection.
 const MAX_NEGOTIATING: usize = 64;
-/// Bytes that a peer may send ahead of our reading, on one QUIC stream and on one connection.
-const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Bytes that a peer may send ahead of our reading, on one QUIC stream and on one connection: at 300 ms there and back still
+/// 13 MiB a second.
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Over TCP, what all streams of one connection may have beyond [`YAMUX_STREAM_WINDOW`] each, bytes.
+const YAMUX_SHARED_WINDOW: usize = 16 * 1024 * 1024;
+/// What Yamux gives each stream, and what it may give all of them together, bytes. It takes so much aside for each stream
+/// that there may be; libp2p lets nothing but their number be chosen, and so the number is what leaves
+/// [`YAMUX_SHARED_WINDOW`] to be shared. How many streams there really are is bounded before that: by what libp2p
+/// negotiates and buffers, and then for each peer.
+const YAMUX_STREAM_WINDOW: usize = 256 * 1024;
+const YAMUX_WINDOWS: usize = 1024 * 1024 * 1024;
+const YAMUX_STREAMS: usize = (YAMUX_WINDOWS - YAMUX_SHARED_WINDOW) / YAMUX_STREAM_WINDOW;
 /// A QUIC connection that is silent for so long is gone, milliseconds.
 const MAX_SILENCE_MS: u32 = 10_000;
 /// How often a silent QUIC connection shows that it is alive.
@@ -133,7 +143,7 @@ pub(crate) fn build(key: &SigningKey, tracker: &TaskTracker, given: Given) -> Re
     let keypair = Keypair::ed25519_from_bytes(&mut seed[..]).map_err(|e| format!("the node key: {e}"))?;
     let gossip = gossip::gossip(&keypair, given.gossip)?;
     let mut muxer = yamux::Config::default();
-    muxer.set_max_num_streams(MAX_STREAMS as usize);
+    muxer.set_max_num_streams(YAMUX_STREAMS);
     let tracker = tracker.clone();
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()

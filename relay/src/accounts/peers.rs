@@ -9,7 +9,7 @@ use posthouse_spec::peer::keys::{ClaimRequest, KeysRequest, KeysResponse};
 use posthouse_spec::peer::room::RoomRefusal;
 
 use super::claims::check_claim;
-use super::service::Accounts;
+use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
 use crate::outbox::KeysService;
 
@@ -59,6 +59,11 @@ impl Accounts {
             ));
         }
         let claim = check_claim(&request.claim, &claimant.account, self.now())?;
+        // Names are cheap: all relays that nobody here has a room with have as much as one that is known.
+        if !self.0.store.is_neighbour(from).await.map_err(store_failed("look a relay up"))? {
+            let taken = self.0.limits.strangers.take((), self.now());
+            taken.map_err(|wait| ApiError::rate_limited("claims from unknown relays", wait))?;
+        }
         self.hand_out(&claim).await
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Limits {
     pub(super) logins: Limit<IpAddr>,
     pub(super) claims: Limit<AccountId>,
     pub(super) peers: Limit<Domain>,
+    /// Claims of all relays together with which no room is shared.
+    pub(super) strangers: Limit<()>,
 }
 
 impl Accounts {
@@ -56,6 +58,7 @@ impl Accounts {
             logins: Limit::per_minute(rates.logins),
             claims: Limit::per_minute(rates.claims),
             peers: Limit::per_minute(rates.claims.saturating_mul(PEER_CLAIMS_FACTOR)),
+            strangers: Limit::per_minute(rates.claims.saturating_mul(PEER_CLAIMS_FACTOR)),
         };
         let challenges = Challenges::new(&mut rand::rng());
         Self(Arc::new(Inner { store, network, ordering, registration, clock, challenges, limits }))

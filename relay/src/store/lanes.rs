@@ -56,6 +56,22 @@ impl Store {
         rows.iter().map(|row| row.domain(0)).collect()
     }
 
+    /// Whether this relay shares a room with another one.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn is_neighbour(&self, relay: &Domain) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT EXISTS (SELECT 1 FROM members WHERE to_epoch IS NULL AND home = ?1) \
+             OR EXISTS (SELECT 1 FROM rooms WHERE active = 1 AND hub = ?1)",
+        )
+        .bind(relay.as_str())
+        .fetch_one(self.readers())
+        .await
+        .map_err(StoreError::sql("find out whether a relay shares a room"))?;
+        Ok(row.number(0)? != 0)
+    }
+
     /// Where a lane stands. A lane that was never used gets its incarnation now.
     ///
     /// # Errors
@@ -164,10 +180,33 @@ impl Store {
                 break;
             }
         }
+        drop(rows);
         if let Some(last) = items.last() {
+            // Durable before anything leaves: the next start must not take for unsent what may have been sent.
+            if !self.handed().knows(lane, incarnation) && !self.begin_sending(lane, incarnation).await? {
+                return Ok(Vec::new());
+            }
             self.handed().note(lane, incarnation, last.seq.next());
         }
         Ok(items)
+    }
+
+    /// Remembers that from now on items of a lane may have left this relay. `false`: the lane has begun another life.
+    async fn begin_sending(&self, lane: &LaneId, incarnation: Incarnation) -> Result<bool, StoreError> {
+        let lane = lane.clone();
+        self.queue(move |tx| {
+            Box::pin(async move {
+                let ledger = &mut tx.lane(&lane).await?.ledger;
+                if ledger.incarnation != incarnation {
+                    return Ok(false);
+                }
+                if !std::mem::replace(&mut ledger.sending, true) {
+                    tx.pending.lanes.insert(lane);
+                }
+                Ok(true)
+            })
+        })
+        .await
     }
 
     /// Takes a destination's word that everything below `next` is durable there or refused for good. What was refused
@@ -202,7 +241,7 @@ impl Tx {
             let row = sqlx::query(
                 "INSERT INTO lanes (peer, class, incarnation, next, acked) VALUES (?,?,?,1,1) \
                  ON CONFLICT (peer, class) DO UPDATE SET next = next \
-                 RETURNING id, incarnation, next, acked, handed, base, bytes",
+                 RETURNING id, incarnation, next, acked, handed, base, bytes, sending",
             )
             .bind(lane.peer.as_str())
             .bind(sql(lane.class.code()))
@@ -215,6 +254,7 @@ impl Tx {
                 next: LaneSeq(row.number(2)?),
                 acked: LaneSeq(row.number(3)?),
                 handed: LaneSeq(row.number(4)?),
+                sending: row.number(7)? != 0,
             };
             let entry = LaneEntry { id: row.row_id(0)?, base: row.number(5)?, ledger, bytes: row.number(6)? };
             self.caches.lanes.insert(lane.clone(), entry);
