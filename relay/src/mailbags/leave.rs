@@ -30,6 +30,8 @@ const AT_ONCE: usize = 4;
 const BAG_TARGET: usize = 256 * 1024;
 /// How often the lanes are looked at, at most and at least.
 const LOOK: std::ops::RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
+/// How long a holder must hold a bag, milliseconds.
+const MIN_HELD_MS: u64 = 60 * 60 * 1000;
 
 /// Leaves mailbags.
 pub struct Leaver {
@@ -156,7 +158,7 @@ impl Leaver {
             // The lane has moved on, or begun another life: the next look sees where it stands.
             let Some(envelope) = packed else { return Ok(()) };
             let Ok(inside) = envelope.peek() else { return Ok(()) };
-            let bag = self.sealed(&offer, &envelope, &inside, now).await?;
+            let Some(bag) = self.sealed(&offer, &envelope, &inside, now).await? else { return Ok(()) };
             if let Some(until) = self.hand_over(federation, destination, &holder, bag).await {
                 let before = left.iter().find(|mark| mark.class == class && mark.next == from);
                 self.remember(destination, &inside, holder, before, until).await?;
@@ -173,11 +175,19 @@ impl Leaver {
         envelope: &Signed<Envelope>,
         inside: &Envelope,
         now: Millis,
-    ) -> Result<Mailbag, Stopped> {
-        let (peer, class) = (&inside.destination, inside.class);
-        let received = self.store.lane_item_received(peer, class, inside.first).await.map_err(own)?;
-        let expires = received.unwrap_or(now).after(self.retention_ms);
-        seal_mailbag(&offer.key, envelope, expires).map_err(|error| Stopped::Seal(error.to_string()))
+    ) -> Result<Option<Mailbag>, Stopped> {
+        let lane = id(&inside.destination, inside.class).into();
+        let received = self.store.lane_item_received(&lane, inside.incarnation, inside.first).await;
+        // The lane has moved on, or begun another life, since the items were read.
+        let Some(received) = received.map_err(own)? else { return Ok(None) };
+        let expires = received.after(self.retention_ms);
+        // It is about to go, and its sender to be told.
+        if expires <= now {
+            return Ok(None);
+        }
+        seal_mailbag(&offer.key, envelope, expires)
+            .map(Some)
+            .map_err(|error| Stopped::Seal(error.to_string()))
     }
 
     /// Asks a holder to hold a bag; says until when it does.
@@ -188,8 +198,12 @@ impl Leaver {
         holder: &Domain,
         bag: Mailbag,
     ) -> Option<Millis> {
+        let expires = bag.expires;
         let answered = federation.mailbag(holder, MailbagRequest::Leave(bag)).await;
         let (answer, why) = match answered {
+            Ok(MailbagResponse::Held(until)) if !is_worth_it(until, expires, (self.clock)()) => {
+                (Answer::NotAHolder, "it would throw the bag away at once".to_owned())
+            }
             Ok(MailbagResponse::Held(until)) => {
                 self.planner().handle_answer(destination, holder, Answer::Held, (self.clock)());
                 return Some(until);
@@ -235,11 +249,32 @@ fn own(error: impl std::fmt::Display) -> Stopped {
     Stopped::Own(error.to_string())
 }
 
+/// Whether a bag is held for long enough: for a while, or for as long as it is good. What is held for no time would be left
+/// again and again, as fast as the holder answers.
+fn is_worth_it(until: Millis, expires: Millis, now: Millis) -> bool {
+    until >= expires.min(now.after(MIN_HELD_MS))
+}
+
 /// What a failed question to a holder means for the plan.
 fn judged(error: &PeerError) -> Answer {
     match error {
         PeerError::Refused { rule: PeerRule::HolderFull, .. } => Answer::Full,
         PeerError::Refused { rule: PeerRule::NotAHolder | PeerRule::NotAllowed, .. } => Answer::NotAHolder,
         _ => Answer::Unreached,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_that_holds_for_no_time_is_none() {
+        let (now, late) = (Millis(1_000), Millis(1_000 + 2 * MIN_HELD_MS));
+        assert!(is_worth_it(late, late, now));
+        assert!(is_worth_it(now.after(MIN_HELD_MS), late, now));
+        assert!(!is_worth_it(now.after(MIN_HELD_MS - 1), late, now));
+        assert!(!is_worth_it(Millis(0), late, now));
+        assert!(is_worth_it(Millis(1_001), Millis(1_001), now), "it is good for no longer");
     }
 }

@@ -13,6 +13,7 @@ use super::handle::Store;
 use super::lanes::class;
 use super::rows::limit;
 use super::tx::Tx;
+use super::types::LaneId;
 use crate::quota::Backlog;
 
 /// What a bag is charged beyond its own bytes: so that quotas bound the number of bags too.
@@ -234,23 +235,24 @@ impl Store {
             .collect()
     }
 
-    /// When an item of a lane came to this relay; nothing for one that is not kept.
+    /// When an item of a lane came to this relay; nothing for one that is not kept, or of another life of the lane.
     ///
     /// # Errors
     /// The store failed.
     pub async fn lane_item_received(
         &self,
-        peer: &Domain,
-        class: LaneClass,
+        lane: &LaneId,
+        incarnation: Incarnation,
         seq: LaneSeq,
     ) -> Result<Option<Millis>, StoreError> {
         let row = sqlx::query(
-            "SELECT i.received FROM outbox o JOIN items i ON i.id = o.item \
-             WHERE o.lane = (SELECT id FROM lanes WHERE peer = ? AND class = ?) AND o.seq = ?",
+            "SELECT i.received FROM lanes l JOIN outbox o ON o.lane = l.id AND o.seq = l.base + ? \
+             JOIN items i ON i.id = o.item WHERE l.peer = ? AND l.class = ? AND l.incarnation = ?",
         )
-        .bind(peer.as_str())
-        .bind(sql(class.code()))
         .bind(sql(seq.0))
+        .bind(lane.peer.as_str())
+        .bind(sql(lane.class.code()))
+        .bind(incarnation.as_bytes().as_slice())
         .fetch_optional(self.readers())
         .await
         .map_err(StoreError::sql("find out how old an item is"))?;

@@ -19,6 +19,10 @@ use super::tx::Tx;
 use super::types::Incoming;
 use crate::lane::resume_at;
 
+/// Positions behind a lane's cursor within which refusals are kept. On the lane itself an origin is never further behind
+/// than its window; but mailbags, of which it hears nothing, may have brought much more.
+pub(super) const MAX_UNHEARD: u64 = 8 * LANE_WINDOW_ITEMS;
+
 impl Store {
     /// The position from which a lane goes on whose origin still has everything from `oldest` on: its cursor, or before
     /// it the first refusal that the origin may not have heard of.
@@ -84,8 +88,7 @@ fn refusal(row: &SqliteRow) -> Result<RefusedItem, StoreError> {
 }
 
 impl Tx {
-    /// Keeps what was refused of a lane whose cursor moves to `next`. An origin sends no further than its window ahead
-    /// of what it has heard, so what lies behind that window is forgotten.
+    /// Keeps what was refused of a lane whose cursor moves to `next`, and forgets what lies too far back.
     pub(crate) async fn keep_refusals(
         &mut self,
         now: Millis,
@@ -113,7 +116,7 @@ impl Tx {
             .bind(lane.origin.as_str())
             .bind(sql(lane.class.code()))
             .bind(lane.incarnation.as_bytes().as_slice())
-            .bind(sql(next.0.saturating_sub(LANE_WINDOW_ITEMS)))
+            .bind(sql(next.0.saturating_sub(MAX_UNHEARD)))
             .execute(&mut self.conn)
             .await
             .map_err(StoreError::sql("forget refusals that were heard"))?;

@@ -1,11 +1,12 @@
 use bytes::Bytes;
 use posthouse_spec::cbor::Octets;
 use posthouse_spec::envelope::{EpochEndItem, Item, MessageItem};
-use posthouse_spec::limits::{LANE_WINDOW_ITEMS, MAX_ASIDE};
+use posthouse_spec::limits::MAX_ASIDE;
 use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::{Cbor, Epoch, Incarnation, LaneSeq};
 
 use super::super::inbound::{InboundItem, InboundOutcome};
+use super::super::refusals::MAX_UNHEARD;
 use super::super::types::Incoming;
 use super::support::*;
 use crate::lane::MAX_LIVES;
@@ -168,16 +169,22 @@ fn refused_of(outcome: &InboundOutcome) -> Vec<posthouse_spec::peer::deliver::Re
 }
 
 #[tokio::test]
-async fn refusals_are_forgotten_once_their_origin_must_have_heard() {
+async fn refusals_are_told_long_after_mailbags_have_brought_them_and_no_more_than_so_many_are_kept() {
     let world = World::with_room().await;
     let garbage = || InboundItem::read(&Bytes::from_static(&[0xff])).unwrap();
     let mut next = 1;
-    for _ in 0..6 {
+    let mut more = async || {
         let items = (0..1024).map(|_| garbage()).collect();
         world.store.receive_messages(NOW, from_b(), LaneSeq(next), items).await.unwrap();
         next += 1024;
+    };
+    for _ in 0..MAX_UNHEARD / 1024 {
+        more().await;
     }
-    assert_eq!(world.count("refusals").await, LANE_WINDOW_ITEMS as i64);
+    // Its origin has heard of none: all of it came in mailbags while it could not be asked.
+    assert_eq!(world.store.resume_at(&from_b(), LaneSeq(1)).await.unwrap(), LaneSeq(1));
+    more().await;
+    assert_eq!(world.count("refusals").await, MAX_UNHEARD as i64);
 }
 
 #[tokio::test]

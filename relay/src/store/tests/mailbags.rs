@@ -6,7 +6,7 @@ use posthouse_spec::peer::mailbag::{Mailbag, MailbagRef};
 use posthouse_spec::{EnvelopeId, Incarnation, LaneSeq, Millis};
 
 use super::super::{FullOf, HoldOutcome, LeftMark, MailbagQuota, Store, Wakes};
-use super::support::{NOW, domain, own};
+use super::support::{NOW, World, domain, own, to_b};
 
 const UNTIL: Millis = Millis(NOW.0 + 1_000);
 const QUOTA: MailbagQuota = MailbagQuota { destination: 8_000, origin: 4_000, total: 12_000 };
@@ -144,4 +144,23 @@ async fn how_far_a_lane_was_left_is_remembered() {
     assert_eq!(store.left_marks(&peer).await.unwrap(), vec![mark(9)]);
     assert!(store.left_marks(&domain("c.example")).await.unwrap().is_empty());
     store.close().await;
+}
+
+#[tokio::test]
+async fn the_age_of_an_item_is_found_in_each_life_of_its_lane() {
+    let world = World::with_room().await;
+    for n in 1..=4 {
+        world.submit(&world.alice, n, b"x").await;
+    }
+    let lane = to_b(LaneClass::Messages);
+    let first = world.store.lane(&lane).await.unwrap().incarnation;
+    world.store.lane_acknowledged(NOW, &lane, first, LaneSeq(3), Vec::new()).await.unwrap();
+    world.store.begin_lane_life(&lane, first).await.unwrap();
+    let second = world.store.lane(&lane).await.unwrap().incarnation;
+    let age = async |life, seq| world.store.lane_item_received(&lane, life, LaneSeq(seq)).await.unwrap();
+    assert_eq!(
+        [age(second, 1).await, age(second, 2).await, age(second, 3).await],
+        [Some(NOW), Some(NOW), None]
+    );
+    assert_eq!(age(first, 3).await, None, "what it was in an earlier life says nothing");
 }
