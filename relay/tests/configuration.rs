@@ -40,7 +40,7 @@ fn check_says_in_words_what_is_wrong() {
     std::fs::write(folder.path().join("empty.pem"), "").unwrap();
     std::fs::write(folder.path().join("bad.toml"), "UPPER = 1").unwrap();
     let taken = format!("[http]\nlisten = \"{taken}\"");
-    let table: [(&str, &[&str]); 19] = [
+    let table: [(&str, &[&str]); 20] = [
         ("domain = \"Not A Domain\"", &["domain", "is not a domain"]),
         ("domian = \"a.example\"", &["no key `domian`", "did you mean `domain`?"]),
         ("domain = ", &["is not TOML"]),
@@ -60,6 +60,7 @@ fn check_says_in_words_what_is_wrong() {
         ("[peers]\noverrides = \"absent.toml\"", &["peers.overrides", "cannot be read"]),
         ("[peers]\noverrides = \"bad.toml\"", &["`UPPER` is not a domain", "is not a URL"]),
         ("data = \"file/data\"", &["data", "cannot be written"]),
+        ("[log]\nlevel = \"verbose\"", &["log.level", "`verbose` is not a level"]),
     ];
     for (config, words) in table {
         let (fine, text) = check(folder.path(), config);

@@ -1,5 +1,6 @@
 //! `posthouse-relay check`: what the machine has to say to a configuration that is well formed.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use super::tls::load_tls;
 use super::written::Config;
 use crate::keys::Keys;
 use crate::mailbags::MailbagKeys;
-use crate::manifest;
+use crate::manifest::{self, ManifestError};
 use crate::store::{Store, StoreError};
 
 /// 2026-01-01: no clock that is right shows an earlier time, milliseconds since 1970.
@@ -21,6 +22,8 @@ const EARLIEST: Millis = Millis(1_767_225_600_000);
 const LATEST: Millis = Millis(4_102_444_800_000);
 /// How far the newest manifest may lie ahead of the clock, milliseconds.
 const MAX_AHEAD_MS: u64 = 5 * 60 * 1000;
+/// What is written to see whether anything can be, bytes.
+const PROBE: usize = 4096;
 
 /// Says everything that is wrong, or in a few lines what the relay would do.
 ///
@@ -91,11 +94,12 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
         let (what, fix) = text.split_once("; ").unwrap_or((&text, "name another folder with `data`"));
         problems.push(Problem::new("data", what, fix));
     };
-    if !writable(&settings.data) {
-        wrong(format!(
-            "the folder {} cannot be written; make it, and give it to the user that runs the relay",
-            settings.data.display()
-        ));
+    if let Err(error) = written(&settings.data) {
+        let fix = match error.kind() {
+            std::io::ErrorKind::StorageFull => "free some space on that disk",
+            _ => "make it, and give it to the user that runs the relay",
+        };
+        wrong(format!("the folder {} cannot be written ({error}); {fix}", settings.data.display()));
         return false;
     }
     if let Err(error) = Keys::read(&settings.data) {
@@ -104,7 +108,9 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
     if let Err(error) = MailbagKeys::read(&settings.data) {
         wrong(error.to_string());
     }
-    match manifest::newest(&settings.data, &settings.domain) {
+    let newest = manifest::newest(&settings.data, &settings.domain);
+    let renamed = matches!(newest, Err(ManifestError::OtherDomain { .. }));
+    match newest {
         Err(error) => wrong(error.to_string()),
         Ok(Some(newest)) if newest.created > now.after(MAX_AHEAD_MS) => {
             wrong("its newest manifest is from the future; set the clock of this machine".into());
@@ -119,6 +125,8 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
     match Store::inspect(&settings.data, &settings.domain).await {
         Ok(()) => false,
         Err(StoreError::Locked(_)) => true,
+        // Said already.
+        Err(StoreError::OtherDomain { .. }) if renamed => false,
         Err(error) => {
             wrong(error.to_string().replacen(": ", "; ", 1));
             false
@@ -126,8 +134,8 @@ async fn data(settings: &Settings, now: Millis, problems: &mut Vec<Problem>) -> 
     }
 }
 
-/// Whether files can be made in a folder, or the folder in the nearest one above it that exists.
-fn writable(folder: &Path) -> bool {
+/// Makes a file, with something in it, in a folder, or in the nearest one above it that exists, and removes it.
+fn written(folder: &Path) -> std::io::Result<()> {
     let mut at = folder;
     while !at.exists() {
         at = match at.parent() {
@@ -135,12 +143,11 @@ fn writable(folder: &Path) -> bool {
             _ => Path::new("."),
         };
     }
-    if !at.is_dir() {
-        return false;
-    }
     let probe = at.join(format!(".posthouse-check-{}", std::process::id()));
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).is_ok();
-    made && std::fs::remove_file(&probe).is_ok()
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    // A full disk may still have room for an empty file.
+    let put = file.write_all(&[0; PROBE]).and_then(|()| file.sync_all());
+    std::fs::remove_file(&probe).and(put)
 }
 
 fn ports(settings: &Settings, problems: &mut Vec<Problem>) {

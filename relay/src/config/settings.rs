@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use posthouse_spec::Domain;
 use posthouse_spec::limits::{MAX_ADDRESSES, MAX_URL};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::mailbags::MailbagSettings;
 use super::problem::{Problem, Problems};
@@ -154,9 +156,7 @@ impl Config {
             &self.log.format,
             &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         );
-        if self.log.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
-            form.wrong("log.level", format!("`{}` is not a filter", self.log.level), "write info, or debug");
-        }
+        check_level(&mut form, &self.log.level);
         let public_url = self.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
         if let Some(url) = &public_url {
             check_url(&mut form, url);
@@ -289,10 +289,7 @@ impl Config {
         for (key, _) in each.iter().filter(|(_, bound)| *bound == 0) {
             form.wrong(key, "with 0 no message could wait for another relay", "set it to 1 or more");
         }
-        Quota {
-            items: limits.outbox_items_per_relay,
-            bytes: limits.outbox_mb_per_relay.saturating_mul(MIB),
-        }
+        Quota { items: limits.outbox_items_per_relay, bytes: limits.outbox_mb_per_relay.saturating_mul(MIB) }
     }
 
     fn rates(&self, form: &mut Form) -> Rates {
@@ -334,6 +331,18 @@ fn check_url(form: &mut Form, url: &str) {
         || host.starts_with("[::1]");
     if url.starts_with("http://") && !loopback {
         form.wrong("public_url", format!("`{url}` is plain HTTP to another machine"), "write https://");
+    }
+}
+
+/// A bare word that is no level is to the filter the name of a part of the program: a slip would silence all others.
+fn check_level(form: &mut Form, level: &str) {
+    let slip = |part: &str| !part.contains(['=', '[']) && part.trim().parse::<LevelFilter>().is_err();
+    if level.parse::<EnvFilter>().is_err() || level.split(',').any(slip) {
+        form.wrong(
+            "log.level",
+            format!("`{level}` is not a level"),
+            "write error, warn, info, debug or trace",
+        );
     }
 }
 

@@ -55,7 +55,14 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Keys whose values are text even where they look like a number.
-const LISTS: &[&str] = &["peers.announce", "peers.domains", "mailbags.holders", "mailbags.hold_for", "circuits.through", "circuits.offer_to"];
+const LISTS: &[&str] = &[
+    "peers.announce",
+    "peers.domains",
+    "mailbags.holders",
+    "mailbags.hold_for",
+    "circuits.through",
+    "circuits.offer_to",
+];
 
 /// How far a name may be from a known one to be taken for a slip of it, edits.
 const MAX_SLIP: usize = 3;
@@ -136,7 +143,8 @@ fn walk(prefix: &str, table: &toml::Table, unknown: &mut Vec<String>) {
 }
 
 fn unknown(place: &str, key: &str) -> Problem {
-    let (nearest, distance) = nearest(key, KEYS.iter().map(|k| (*k).to_owned()));
+    let sections = KEYS.iter().filter_map(|known| Some(known.split_once('.')?.0.to_owned()));
+    let (nearest, distance) = nearest(key, KEYS.iter().map(|k| (*k).to_owned()).chain(sections));
     let last = key.rsplit('.').next().unwrap_or(key);
     let same_name = KEYS.iter().find(|known| known.rsplit('.').next() == Some(last));
     let fix = match same_name {
@@ -187,7 +195,10 @@ fn environment_value(key: &str, text: String) -> Value {
         || section == "mailbags"
         || section == "peer_limits"
         || LISTS.contains(&key)
-        || matches!(key, "http.max_connections" | "peers.private_addresses" | "peers.gossip" | "circuits.offer");
+        || matches!(
+            key,
+            "http.max_connections" | "peers.private_addresses" | "peers.gossip" | "circuits.offer"
+        );
     match text.parse::<Value>() {
         Ok(value) if typed => value,
         _ => Value::from(text),
@@ -294,14 +305,15 @@ mod tests {
         let file = folder.path().join("relay.toml");
         std::fs::write(
             &file,
-            "domian = \"a.example\"\n[http]\nlissten = \"x\"\n[storage]\nretention_days = 3\n",
+            "domian = \"a.example\"\n[http]\nlissten = \"x\"\n[storage]\nretention_days = 3\n[peer]\npolicy = \"deny\"\n",
         )
         .unwrap();
         let Problems(problems) = load(Some(&file), [], vec![]).unwrap_err();
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(text[0].contains("no key `domian`; did you mean `domain`?"), "{text:?}");
         assert!(text[1].contains("no key `http.lissten`; did you mean `http.listen`?"), "{text:?}");
-        assert!(text[2].contains("no key `storage`"), "{text:?}");
+        assert!(text[2].contains("no key `peer`; did you mean `peers`?"), "{text:?}");
+        assert!(text[3].contains("no key `storage`"), "{text:?}");
     }
 
     #[test]

@@ -5,16 +5,13 @@ use posthouse_federation::Rule;
 use posthouse_spec::{Domain, Millis};
 
 use crate::config::Settings;
-use crate::keys::Keys;
 use crate::peers::facts::Changed;
 use crate::peers::gather::Desk;
 use crate::peers::rules::Rules;
-use crate::store::{Store, StoreError, Wakes};
+use crate::peers::stopped;
+use crate::store::{Store, StoreError};
 
 use super::super::terminal::now;
-
-/// The name under which a command opens the store.
-const NODE: &str = "operator";
 
 /// The store of a relay that does not run.
 pub(super) struct Offline {
@@ -25,20 +22,7 @@ pub(super) struct Offline {
 impl Offline {
     /// Opens the store; no relay can start on it meanwhile.
     pub(super) async fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let folder = settings.data.display();
-        if Keys::read(&settings.data)?.is_none() {
-            anyhow::bail!(
-                "{folder} is no relay's data folder; name its folder with --data, or its configuration with --config"
-            );
-        }
-        let opened = Store::open(&settings.data, &settings.domain, NODE, Wakes::none()).await;
-        let store = opened.map_err(|error| match error {
-            StoreError::Locked(_) => {
-                anyhow::anyhow!("the relay on {folder} is just starting or stopping: try again in a moment")
-            }
-            other => other.into(),
-        })?;
-        let rules = Rules::new(store.clone(), None, settings.peers.policy.clone());
+        let (store, rules) = stopped::open(settings).await?;
         Ok(Self { store, rules })
     }
 
