@@ -5,12 +5,17 @@
 //! Writing coalesces: frames gather in a buffer until it is full or the writer has nothing more to say, because a flush
 //! for each frame costs most of the throughput of a TCP connection.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::{Cbor, Malformed};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How much a writer gathers before it hands it to the stream, bytes.
 pub const COALESCE: usize = 64 * 1024;
@@ -18,6 +23,8 @@ pub const COALESCE: usize = 64 * 1024;
 const READ_CHUNK: usize = 16 * 1024;
 /// The longest length prefix, bytes: enough for any 63-bit number.
 const MAX_PREFIX: usize = 9;
+/// A frame up to this length needs no place in its peer's [`FrameReader::with_room`], bytes.
+pub const SMALL_FRAME: usize = 256 * 1024;
 
 /// Why no frame could be read.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +105,12 @@ impl FrameBuffer {
         }
     }
 
+    /// How many bytes have come of frames that were not taken yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether nothing of a next frame has come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -141,12 +154,21 @@ pub struct FrameReader<R> {
     io: R,
     buffer: FrameBuffer,
     chunk: Vec<u8>,
+    room: Option<Arc<Semaphore>>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// A reader of frames of at most `limit` bytes.
     pub fn new(io: R, limit: usize) -> Self {
-        Self { io, buffer: FrameBuffer::new(limit), chunk: Vec::new() }
+        Self { io, buffer: FrameBuffer::new(limit), chunk: Vec::new(), room: None, place: None }
+    }
+
+    /// Has each frame above [`SMALL_FRAME`] wait for a place in `room`, which it keeps until the next frame is asked for: so
+    /// many of them are in memory at once, however many streams share the room.
+    #[must_use]
+    pub fn with_room(self, room: Arc<Semaphore>) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     /// The next frame's content; `None` where the stream ends between two frames.
@@ -154,9 +176,15 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// # Errors
     /// A length that breaks a rule, or a stream that breaks or ends inside a frame.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        // The frame before this one has been dealt with.
+        self.place = None;
         loop {
             if let Some(frame) = self.buffer.next_frame()? {
                 return Ok(Some(frame));
+            }
+            if let (Some(room), None, true) = (&self.room, &self.place, self.buffer.len() > SMALL_FRAME) {
+                // The semaphore is never closed, so a place always comes.
+                self.place = Arc::clone(room).acquire_owned().await.ok();
             }
             self.chunk.resize(READ_CHUNK, 0);
             match self.io.read(&mut self.chunk).await? {
@@ -250,120 +278,5 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         // One large envelope must not keep its memory for the life of the stream.
         self.buffer.shrink_to(2 * COALESCE);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use posthouse_spec::peer::deliver::{Busy, DeliverFrame, ReceiptFrame};
-    use posthouse_spec::peer::{KeysRequest, RoomRequest, hello::HelloResponse};
-    use proptest::prelude::*;
-
-    fn varint(mut n: u64) -> Vec<u8> {
-        let mut out = Vec::new();
-        while n >= 0x80 {
-            out.push((n & 0x7f) as u8 | 0x80);
-            n >>= 7;
-        }
-        out.push(n as u8);
-        out
-    }
-
-    #[test]
-    fn a_gibibyte_prefix_is_refused_before_anything_is_allocated() {
-        let mut buffer = FrameBuffer::new(1024);
-        buffer.extend(&varint(1 << 30));
-        let fault = buffer.next_frame().expect_err("too long");
-        assert_eq!(fault.rule(), Some(PeerRule::FrameTooLong));
-        assert!(buffer.bytes.capacity() < 1024);
-    }
-
-    #[test]
-    fn a_promised_frame_costs_only_what_has_come() {
-        let mut buffer = FrameBuffer::new(9 << 20);
-        buffer.extend(&varint(9 << 20));
-        assert!(buffer.next_frame().expect("within the limit").is_none());
-        assert!(buffer.bytes.capacity() < 1024);
-    }
-
-    #[test]
-    fn a_length_has_one_form() {
-        for bad in [&[0x80, 0x00][..], &[0x81, 0x80, 0x00], &[0xff; 10]] {
-            let mut buffer = FrameBuffer::new(1024);
-            buffer.extend(bad);
-            assert!(matches!(buffer.next_frame(), Err(FrameError::Length)), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn the_limit_itself_passes() {
-        let mut buffer = FrameBuffer::new(300);
-        let mut bytes = Vec::new();
-        put_frame(&mut bytes, &[7; 300]);
-        buffer.extend(&bytes);
-        assert_eq!(buffer.next_frame().expect("a frame").expect("whole").len(), 300);
-        put_frame(&mut bytes, &[7; 301]);
-        buffer.extend(&bytes[302..]);
-        assert!(matches!(buffer.next_frame(), Err(FrameError::TooLong { len: 301, limit: 300 })));
-    }
-
-    #[tokio::test]
-    async fn a_writer_gathers_and_a_reader_finds_the_same_frames() {
-        let mut written = Vec::new();
-        let mut writer = FrameWriter::new(&mut written);
-        for n in 0..100 {
-            writer.feed(&ReceiptFrame::Busy(Busy { retry_after_ms: n })).await.expect("memory takes it");
-        }
-        assert!(!writer.buffer.is_empty(), "small frames wait for company");
-        writer.close().await.expect("memory takes it");
-        let mut reader = FrameReader::new(&written[..], 1024);
-        for n in 0..100 {
-            let frame: ReceiptFrame = reader.value().await.expect("a frame");
-            assert_eq!(frame, ReceiptFrame::Busy(Busy { retry_after_ms: n }));
-        }
-        assert!(reader.next().await.expect("the end").is_none());
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_ends_inside_a_frame_is_an_error() {
-        let mut reader = FrameReader::new(&[5_u8, 1, 2][..], 1024);
-        assert!(matches!(reader.next().await, Err(FrameError::Ended)));
-    }
-
-    proptest! {
-        #[test]
-        fn frames_come_out_as_they_went_in_however_they_are_cut(
-            frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 0..20),
-            cut in 1_usize..50,
-        ) {
-            let mut bytes = Vec::new();
-            for frame in &frames {
-                put_frame(&mut bytes, frame);
-            }
-            let mut buffer = FrameBuffer::new(400);
-            let mut found = Vec::new();
-            for piece in bytes.chunks(cut) {
-                buffer.extend(piece);
-                while let Some(frame) = buffer.next_frame().expect("within the limit") {
-                    found.push(frame.to_vec());
-                }
-            }
-            prop_assert_eq!(found, frames);
-            prop_assert!(buffer.is_empty());
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut buffer = FrameBuffer::new(256);
-            buffer.extend(&bytes);
-            while let Ok(Some(frame)) = buffer.next_frame() {
-                let _ = DeliverFrame::from_cbor(&frame);
-                let _ = ReceiptFrame::from_cbor(&frame);
-                let _ = HelloResponse::from_cbor(&frame);
-                let _ = KeysRequest::from_cbor(&frame);
-                let _ = RoomRequest::from_cbor(&frame);
-            }
-        }
     }
 }

@@ -79,7 +79,8 @@ impl Deliveries {
     /// Serves one lane's stream until it ends; an error is a rule that the peer broke and has been told of.
     pub(crate) async fn serve(&self, stream: Stream, session: &Session) -> Result<(), Violation> {
         let (reading, writing) = stream.split();
-        let mut reader = FrameReader::new(reading, MAX_FRAME);
+        let room = Arc::clone(&self.peers.peer(&session.domain).large_frames);
+        let mut reader = FrameReader::new(reading, MAX_FRAME).with_room(room);
         let mut writer = FrameWriter::new(writing);
         let end = match self.run(&mut reader, &mut writer, session).await {
             Ok(()) => End::Left,
@@ -157,7 +158,12 @@ impl Deliveries {
     }
 
     /// Checks an envelope and hands it to the inbox, which has stored it when this returns: how many items it had.
-    async fn take(&self, bytes: bytes::Bytes, receiver: &mut Receiver, session: &Session) -> Result<u64, End> {
+    async fn take(
+        &self,
+        bytes: bytes::Bytes,
+        receiver: &mut Receiver,
+        session: &Session,
+    ) -> Result<u64, End> {
         let now = self.own.now();
         let size = bytes.len() as u64;
         // The relay may have a newer manifest than when it said hello on this connection.

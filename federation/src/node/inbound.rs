@@ -148,7 +148,8 @@ impl Reception {
                 Ok(())
             }
             Err(wait) => {
-                let detail = format!("that are more questions than this relay answers: ask again in {wait} ms");
+                let detail =
+                    format!("that are more questions than this relay answers: ask again in {wait} ms");
                 Err(Violation::new(PeerRule::TooFast, detail))
             }
         }
@@ -204,7 +205,8 @@ impl Reception {
         F: Future<Output = A>,
     {
         let (reading, writing) = stream.split();
-        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME);
+        let room = Arc::clone(&self.peers.peer(&session.domain).large_frames);
+        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME).with_room(room);
         let reading = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>());
         let Some(read) = self.tasks.cancel.run_until_cancelled(reading).await else { return Ok(()) };
         let refusal = match read {

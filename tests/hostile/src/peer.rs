@@ -32,6 +32,8 @@ pub fn now() -> Millis {
 pub struct Identity {
     /// Its name.
     pub domain: Domain,
+    /// The key that signs its manifests.
+    pub root: SigningKey,
     /// The key of its node, which signs envelopes.
     pub node: SigningKey,
     /// What it publishes.
@@ -72,7 +74,7 @@ impl Identity {
         });
         let body = manifest.as_bytes().clone();
         let server = AbortOnDropHandle::new(tokio::spawn(serve(listener, body)));
-        Ok(Self { domain, node, manifest, url, _server: server })
+        Ok(Self { domain, root, node, manifest, url, _server: server })
     }
 
     /// What an honest relay with these keys would say first.
@@ -84,6 +86,14 @@ impl Identity {
             now: now(),
             cursors: List::default(),
         }
+    }
+
+    /// Its manifest with a change, signed by its root.
+    #[must_use]
+    pub fn manifest_with(&self, change: impl FnOnce(&mut Manifest)) -> Signed<Manifest> {
+        let mut manifest = self.manifest.peek().expect("it was made here");
+        change(&mut manifest);
+        self.root.sign(&manifest)
     }
 
     /// An envelope that keeps every rule, for a test to break one of them.

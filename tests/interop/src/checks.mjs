@@ -55,7 +55,7 @@ export const honest = {
   async 'hello over tcp'(target, relay) {
     const connection = await target.connect(relay, 'tcp')
     const hello = await relay.sayHello(connection, target.domain)
-    assert(hello.minVersion <= 1 && hello.maxVersion >= 1)
+    assert(hello.minVersion === 1 && hello.maxVersion === 2)
     writeFileSync(join(target.capture, 'relay-manifest.cose'), hello.manifest)
     writeFileSync(join(target.capture, 'js-manifest.cose'), relay.identity.manifest)
     await connection.close()
@@ -208,6 +208,12 @@ export const refused = {
     await known(target, relay)
     const manifest = relay.identity.sign({ clientUrl: 'http://127.0.0.1:1' })
     await helloBreaks(target, relay, 'equivocation', { manifest })
+  },
+
+  async 'manifest-chain: the same, told to a relay of version 1 in the words that it has'(target, relay) {
+    await known(target, relay)
+    const manifest = relay.identity.sign({ clientUrl: 'http://127.0.0.1:1' })
+    await helloBreaks(target, relay, 'manifest-chain', { manifest, maxVersion: 1 })
   },
 
   async 'manifest-chain: an older manifest than the pinned one'(target, relay) {

@@ -19,7 +19,8 @@ import * as wire from './records.mjs'
 export const quic = await import('@chainsafe/libp2p-quic').then((found) => found.quic, () => undefined)
 
 export const PROTOCOL = { hello: '/posthouse/hello/1', deliver: '/posthouse/deliver/1', keys: '/posthouse/keys/1' }
-const VERSION = 1
+const LOWEST = 1
+const VERSION = 2
 const CREDIT = { items: 4096, bytes: 16_777_216 }
 const PATIENCE_MS = 15_000
 
@@ -99,7 +100,7 @@ export class Relay {
   helloTo(domain) {
     const cursors = [...this.lanes.values()].filter((lane) => lane.origin === domain)
     return {
-      minVersion: VERSION, maxVersion: VERSION, manifest: this.identity.manifest, now: Date.now(),
+      minVersion: LOWEST, maxVersion: VERSION, manifest: this.identity.manifest, now: Date.now(),
       cursors: cursors.map(({ class: number, incarnation, next }) => ({ class: number, incarnation, next }))
     }
   }
@@ -132,7 +133,7 @@ export class Relay {
   /** The checks of a hello in the order of the specification. */
   async check(hello, connection) {
     const claimed = wire.fromBytes(wire.manifest, open(hello.manifest).payload).domain
-    if (hello.minVersion > VERSION || hello.maxVersion < VERSION) throw new Broken('no-common-version', `${hello.minVersion} to ${hello.maxVersion}`)
+    if (Math.max(hello.minVersion, LOWEST) > Math.min(hello.maxVersion, VERSION)) throw new Broken('no-common-version', `${hello.minVersion} to ${hello.maxVersion}`)
     if (Math.abs(Date.now() - hello.now) > wire.MAX_CLOCK_SKEW_MS) throw new Broken('clock-skew', 'set the clock that is wrong')
     const said = this.sessions.get(connection.id)
     if (said !== undefined && said.domain !== claimed) throw new Broken('out-of-turn', `${said.domain} has said hello here`)

@@ -77,19 +77,19 @@ pub(crate) struct Module {
 pub(crate) const MODULES: &[Module] = &[
     Module {
         folder: "federation",
-        modules: &["link", "schedule", "retry", "policy"],
+        modules: &["link", "schedule", "retry", "policy", "conduct", "budget"],
         never: &["tokio", "tokio_util", "futures", "libp2p", "libp2p_stream", "reqwest", "async_trait"],
         why: "the link is sans-IO: sockets and tasks live in node",
     },
     Module {
         folder: "federation",
-        modules: &["link", "schedule", "retry", "policy"],
+        modules: &["link", "schedule", "retry", "policy", "conduct", "budget"],
         never: &["std::time", "rand", "rand_core", "getrandom"],
         why: "time and randomness are arguments of core logic",
     },
     Module {
         folder: "federation",
-        modules: &["link", "schedule", "retry", "policy"],
+        modules: &["link", "schedule", "retry", "policy", "conduct", "budget"],
         never: &["crate::codec", "crate::behaviour", "crate::node", "crate::discovery"],
         why: "a core module imports nothing that does I/O",
     },

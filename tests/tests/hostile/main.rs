@@ -1,5 +1,7 @@
 //! A hostile peer meets a relay: each misbehaviour ends in the rule that it breaks, and honest traffic goes on.
 
+mod verdicts;
+
 use anyhow::{Result, bail, ensure};
 use futures::{AsyncWriteExt as _, StreamExt as _};
 use libp2p::Stream;

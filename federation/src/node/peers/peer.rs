@@ -19,6 +19,9 @@ use crate::retry::Backoff;
 
 /// Requests to one relay that wait for its answer, besides lanes and hellos: it admits twice as many streams.
 const MAX_REQUESTS: usize = 16;
+/// Frames of one relay above [`SMALL_FRAME`](crate::codec::SMALL_FRAME) that are being read or worked on at once: one on each
+/// lane, and some questions. The rest waits in the windows of its streams.
+const MAX_LARGE_FRAMES: usize = 6;
 
 /// A connection on which both sides have said hello.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub(crate) struct Peer {
     pub(crate) dialling: tokio::sync::Mutex<()>,
     /// Places for requests that wait for this relay's answer.
     pub(crate) requests: Semaphore,
+    /// Places for its large frames, on all its streams.
+    pub(crate) large_frames: Arc<Semaphore>,
     /// What it may bring and ask yet.
     budget: Mutex<Budget>,
     state: Mutex<PeerState>,
@@ -82,6 +87,7 @@ impl Peer {
             current: Current::default(),
             dialling: tokio::sync::Mutex::default(),
             requests: Semaphore::new(MAX_REQUESTS),
+            large_frames: Arc::new(Semaphore::new(MAX_LARGE_FRAMES)),
             budget: Mutex::new(Budget::new(limits)),
             state: Mutex::default(),
         }
