@@ -290,3 +290,24 @@ async fn whoever_forges_again_and_again_is_not_heard_any_more() {
     }
     b.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_hands_on_what_only_does_not_follow_the_pin_here_is_heard_on() {
+    let town = Town::new().await;
+    let mut b = Relay::new(&town, "b.localhost", 2);
+    b.start(&town).await;
+    let mut spy = Gossiper::new(&town, "spy.localhost", 60, &b).await;
+    let teller = Gossiper::new(&town, "teller.localhost", 66, &b).await;
+    let other_root = SigningKey::from_seed(&[99; 32]);
+    for n in 0..32_u64 {
+        let mut other_chain = teller.relay.manifest().peek().expect("a manifest");
+        other_chain.root = other_root.public();
+        other_chain.client_url = Text::clipped(&format!("https://{n}.example"));
+        teller.say(other_root.sign(&other_chain).as_bytes().to_vec());
+    }
+    teller.say(teller.own_manifest());
+    let heard = soon("its own word", spy.heard.recv()).await.expect("the spy listens");
+    assert!(heard == teller.own_manifest(), "another chain was handed on");
+    assert_eq!(pinned(&b, &teller.relay), 1);
+    b.stop().await;
+}

@@ -6,12 +6,13 @@
 //! shown in hellos alone.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::PeerId;
 use libp2p::gossipsub::{Event, MessageAcceptance, PublishError};
-use posthouse_crypto::manifest::{ManifestFault, follow};
+use posthouse_crypto::manifest::follow;
 use posthouse_spec::limits::MAX_GOSSIP;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
@@ -35,14 +36,18 @@ const ANNOUNCEMENT: Duration = Duration::from_secs(60 * 60);
 /// relays an hour.
 const BURST: u64 = 512;
 const REFILL_MS: u64 = 250;
-/// Neighbours whose count is kept.
+/// Manifests of one domain that are handed on at once, and in what time one more is, milliseconds. Else a relay that changes
+/// without end would have honest ones bring their neighbours more than these allow.
+const BURST_OF_DOMAIN: u64 = 8;
+const REFILL_OF_DOMAIN_MS: u64 = 10_000;
+/// Neighbours, and domains, whose count is kept.
 const MAX_COUNTED: usize = 4096;
 
 /// What a message is worth.
 #[derive(Debug)]
 enum Worth {
-    /// It holds, and is new or still the newest: it is handed on.
-    Good,
+    /// It holds, and is new or still the newest: it is handed on, unless its domain says too much.
+    Good(Domain),
     /// Nothing that this relay could judge, or needs.
     Nothing,
     /// It may hold, but links before it are missing here.
@@ -63,14 +68,15 @@ pub(crate) struct Gossip {
 impl Gossip {
     /// Tells and hears until the node ends.
     pub(crate) async fn run(self, mut heard: mpsc::Receiver<Heard>) {
-        let mut counts = Counts::default();
+        let mut counts = Counts::new(BURST, REFILL_MS);
+        let mut told = Counts::new(BURST_OF_DOMAIN, REFILL_OF_DOMAIN_MS);
         let mut announcements = tokio::time::interval(ANNOUNCEMENT);
         loop {
             tokio::select! {
                 _ = announcements.tick() => self.tell().await,
                 () = self.own.changed() => self.tell().await,
                 message = heard.recv() => match message {
-                    Some(message) => self.hear(message, &mut counts).await,
+                    Some(message) => self.hear(message, &mut counts, &mut told).await,
                     None => return,
                 },
             }
@@ -91,15 +97,15 @@ impl Gossip {
         self.network.publish(bytes.to_vec()).await;
     }
 
-    async fn hear(&self, message: Heard, counts: &mut Counts) {
+    async fn hear(&self, message: Heard, counts: &mut Counts<PeerId>, told: &mut Counts<Domain>) {
         let Heard { from, id, author, words } = message;
         let worth = match counts.take(from, self.own.now()) {
             true => self.weigh(author, words).await,
             false => Worth::Bad("it brings more than a network has relays".into()),
         };
         let acceptance = match worth {
-            Worth::Good => MessageAcceptance::Accept,
-            Worth::Nothing => MessageAcceptance::Ignore,
+            Worth::Good(domain) if told.take(domain.clone(), self.own.now()) => MessageAcceptance::Accept,
+            Worth::Good(_) | Worth::Nothing => MessageAcceptance::Ignore,
             Worth::Ahead(domain, manifest) => {
                 let directory = Arc::clone(&self.directory);
                 self.tasks.spawn_cancellable(async move { directory.catch_up(&domain, &manifest).await });
@@ -161,14 +167,14 @@ impl Directory {
         }
         match self.adopt_directly(domain, shown).await {
             // What is known already is handed on too, for those behind: each message once, whoever repeats it.
-            Ok(_) => Worth::Good,
-            Err(NotAdopted::Fault(fault)) => match fault {
-                ManifestFault::RolledBack { .. } | ManifestFault::Equivocation(_) => Worth::Nothing,
-                // The relay may have changed its root more than once, or there is another chain of its name.
-                fault if may_be_bridged(&fault) => Worth::Ahead(domain.clone(), Box::new(shown.clone())),
-                fault => Worth::Bad(format!("a manifest of {domain} that does not follow: {fault}")),
-            },
-            Err(NotAdopted::Frozen(_) | NotAdopted::Links(_) | NotAdopted::Host(_)) => Worth::Nothing,
+            Ok(_) => Worth::Good(domain.clone()),
+            // The relay may have changed its root more than once, or there is another chain of its name.
+            Err(NotAdopted::Fault(fault)) if may_be_bridged(&fault) => {
+                Worth::Ahead(domain.clone(), Box::new(shown.clone()))
+            }
+            // It speaks well for itself. That it does not follow what is pinned here is not the fault of who brought it,
+            // and may have pinned another manifest: a relay with two faces must not set others against each other.
+            Err(_) => Worth::Nothing,
         }
     }
 
@@ -183,23 +189,31 @@ impl Directory {
     }
 }
 
-/// How much each neighbour may bring yet.
-#[derive(Default)]
-struct Counts(HashMap<PeerId, (u64, Millis)>);
+/// How much more each may bring.
+struct Counts<K> {
+    burst: u64,
+    refill_ms: u64,
+    left: HashMap<K, (u64, Millis)>,
+}
 
-impl Counts {
-    fn take(&mut self, from: PeerId, now: Millis) -> bool {
-        if self.0.len() >= MAX_COUNTED && !self.0.contains_key(&from) {
+impl<K: Eq + Hash> Counts<K> {
+    fn new(burst: u64, refill_ms: u64) -> Self {
+        Self { burst, refill_ms, left: HashMap::new() }
+    }
+
+    fn take(&mut self, from: K, now: Millis) -> bool {
+        let (burst, refill_ms) = (self.burst, self.refill_ms);
+        if self.left.len() >= MAX_COUNTED && !self.left.contains_key(&from) {
             // Who has been quiet long enough has a full count again, which needs no memory.
-            self.0.retain(|_, (_, at)| now.0.saturating_sub(at.0) < BURST * REFILL_MS);
-            if self.0.len() >= MAX_COUNTED {
+            self.left.retain(|_, (_, at)| now.0.saturating_sub(at.0) < burst * refill_ms);
+            if self.left.len() >= MAX_COUNTED {
                 return false;
             }
         }
-        let (left, at) = self.0.entry(from).or_insert((BURST, now));
-        let more = now.0.saturating_sub(at.0) / REFILL_MS;
+        let (left, at) = self.left.entry(from).or_insert((burst, now));
+        let more = now.0.saturating_sub(at.0) / refill_ms;
         if more > 0 {
-            *left = left.saturating_add(more).min(BURST);
+            *left = left.saturating_add(more).min(burst);
             *at = now;
         }
         let some = *left > 0;
@@ -242,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_neighbour_brings_so_much_and_then_so_much_more_with_time() {
-        let (mut counts, peer, other) = (Counts::default(), PeerId::random(), PeerId::random());
+        let (mut counts, peer, other) = (Counts::new(BURST, REFILL_MS), PeerId::random(), PeerId::random());
         let allowed = (0..2 * BURST).filter(|_| counts.take(peer, Millis(1))).count();
         assert_eq!(allowed as u64, BURST);
         assert!(counts.take(other, Millis(1)), "each has its own");
@@ -255,12 +269,12 @@ mod tests {
 
     #[test]
     fn strangers_cannot_make_it_remember_without_end() {
-        let mut counts = Counts::default();
+        let mut counts = Counts::new(BURST, REFILL_MS);
         for _ in 0..MAX_COUNTED {
             assert!(counts.take(PeerId::random(), Millis(1)));
         }
         assert!(!counts.take(PeerId::random(), Millis(2)));
         assert!(counts.take(PeerId::random(), Millis(1 + BURST * REFILL_MS)));
-        assert_eq!(counts.0.len(), 1);
+        assert_eq!(counts.left.len(), 1);
     }
 }

@@ -121,6 +121,11 @@ impl Lanes {
         self.tell(|state| {
             state.streams.remove(lane);
             state.schedule.handle_ended(lane, ended, self.board.now(), rand::random());
+            // Another session may have begun since the stream found none, and the schedule have heard of it before this.
+            let is_lost = matches!(ended, Ended::NoSession { .. });
+            if is_lost && self.worker.connector.peers.peer(&lane.peer).session().is_some() {
+                state.schedule.handle_session(&lane.peer, true);
+            }
             if state.suspects.contains(lane) {
                 state.schedule.handle_wake(lane);
             }

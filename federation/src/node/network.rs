@@ -181,7 +181,11 @@ impl SwarmTask {
                 self.swarm.close_connection(connection);
             }
             Order::Dial { peer, addresses, reply } => self.dial(peer, addresses, reply),
-            Order::Admit { peer, domain } => self.swarm.behaviour_mut().admit(peer, domain),
+            // Whoever has left meanwhile says hello again when it comes back.
+            Order::Admit { peer, domain } if self.swarm.is_connected(&peer) => {
+                self.swarm.behaviour_mut().admit(peer, domain);
+            }
+            Order::Admit { .. } => {}
             Order::Reserve { address, reply } => self.reserve(address, reply),
             Order::Test(addresses) => self.test(&addresses),
             Order::Publish(words) => self.publish(words),
