@@ -29,8 +29,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(20);
 const MAX_STUCK: usize = 4096;
 /// Lists that are worked through in one go; the rest comes with the next.
 const MAX_LISTS: usize = 512;
-/// Kept manifests of one origin that are looked through for a key.
-const MAX_LINKS: usize = 64;
+/// Kept manifests of one origin that are looked through for a key: as many as the store keeps.
+const MAX_LINKS: usize = 256;
 
 /// Collects mailbags.
 pub struct Collector {
