@@ -67,6 +67,7 @@ fn text(config: &Config) -> String {
 domain = {domain}
 
 # The folder for keys and messages. Whoever reads it can speak as this relay; nobody can read messages with it.
+# This path and the others count from the folder in which a command is started: better write them in full.
 data = {data}
 
 # Who may register: "open" (anybody), "invite" (with a token from `posthouse-relay invite`) or "closed".
