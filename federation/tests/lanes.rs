@@ -114,6 +114,29 @@ async fn a_restore_is_found_at_the_first_contact_though_nothing_waits() {
 }
 
 #[tokio::test]
+async fn a_mailbag_that_is_taken_while_the_lane_opens_is_no_restore() {
+    let town = Town::new().await;
+    let (mut a, mut b) = two(&town).await;
+    cross(&a, &b, &["1"]).await;
+    let life = a.memory.life(&to(&b));
+    let (left, lane, origin) = (Arc::clone(&a.memory), to(&b), a.domain.clone());
+    b.stop().await;
+    // The stream is on its way, and what it carries is given out and taken past it.
+    b.memory.at_resume(move |memory| left.pass(&lane, &origin, memory));
+    a.post(&b, "2");
+    a.post(&b, "3");
+    b.start(&town).await;
+    b.receives(3).await;
+    soon("the outbox to empty", a.memory.until(|memory| memory.waiting() == 0)).await;
+    cross(&a, &b, &["4"]).await;
+    assert_eq!(b.texts(), ["1", "2", "3", "4"]);
+    assert_eq!(a.memory.life(&to(&b)), life);
+    assert_eq!(status(&b, &a).and_then(|peer| peer.restored).map(|lane| lane.whose), None);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_calls_gets_what_waits_long_before_it_would_be_called() {
     let town = Town::new().await;
     let (mut a, mut b) = two(&town).await;

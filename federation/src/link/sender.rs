@@ -187,7 +187,8 @@ impl Sender {
     }
 
     /// Packs what the outbox gave into an envelope, signed with the node's key; nothing when it gave nothing, or when
-    /// the credit must grow first.
+    /// the credit must grow first. `created` is what the envelope says of its making, by the wall clock; `now`, as
+    /// everywhere here, is of a clock that runs evenly.
     ///
     /// # Errors
     /// The outbox gave something else, or an item that cannot travel.
@@ -195,6 +196,7 @@ impl Sender {
         &mut self,
         items: Vec<OutboundItem>,
         key: &SigningKey,
+        created: Millis,
         now: Millis,
     ) -> Result<Option<Signed<Envelope>>, LinkFault> {
         let packed = self.pack(items)?;
@@ -209,7 +211,7 @@ impl Sender {
             class: self.lane.class,
             incarnation: self.lane.incarnation,
             first: self.sent,
-            created: now,
+            created,
             items: packed,
         };
         let signed = key.sign(&envelope);

@@ -13,7 +13,7 @@ use super::fault::{LinkFault, Violation};
 use super::receiver::{Arrival, Receiver};
 use super::sender::Sender;
 use super::world::{domain, key, lane, refusal};
-use crate::host::LaneState;
+use crate::host::{LaneState, OutboundItem};
 
 fn receiver(cursor: u64) -> Receiver {
     let open = Sender::new(
@@ -173,4 +173,25 @@ proptest! {
         let violation = receiver(1).handle_envelope(bytes.into(), |_| true).expect_err("random bytes are no envelope");
         prop_assert_eq!(violation.rule, PeerRule::Malformed);
     }
+}
+
+#[test]
+fn a_wall_clock_that_is_off_prolongs_no_silence() {
+    let state = LaneState {
+        incarnation: lane().incarnation,
+        oldest: LaneSeq(1),
+        next: LaneSeq(2),
+        handed: LaneSeq(1),
+    };
+    let mut sender = Sender::new(lane(), state, Millis(1_000));
+    let silence = sender.poll_timeout().expect("an answer is due").0 - 1_000;
+    let credit = Credit { items: 10, bytes: 1 << 20 };
+    let resume = ReceiptFrame::Resume(Resume { next: LaneSeq(1), credit });
+    sender.handle_receipt(resume, Millis(2_000)).expect("it is expected");
+    let item = OutboundItem { seq: LaneSeq(1), bytes: vec![1].into() };
+    let envelope = sender.handle_items(vec![item], &key(), Millis(1 << 40), Millis(3_000));
+    let envelope = envelope.expect("the outbox is sound").expect("there is one");
+    assert_eq!(envelope.peek().expect("own").created, Millis(1 << 40));
+    assert_eq!(sender.poll_timeout(), Some(Millis(3_000 + silence)));
+    assert!(sender.handle_timeout(Millis(3_000 + silence)));
 }

@@ -134,7 +134,9 @@ impl World {
         let items: Vec<_> =
             self.outbox.iter().filter(|item| item.seq >= fetch.from).take(fetch.max_items).cloned().collect();
         let stream = self.connect();
-        if let Some(signed) = stream.sender.handle_items(items, &key(), now).expect("the outbox is sound") {
+        if let Some(signed) =
+            stream.sender.handle_items(items, &key(), now, now).expect("the outbox is sound")
+        {
             stream.envelopes.push_back(signed.as_bytes().clone());
             self.seen.push(signed.as_bytes().clone());
         }

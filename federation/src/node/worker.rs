@@ -186,7 +186,7 @@ impl Work<'_> {
             incarnation: state.incarnation,
         };
         let run = Run {
-            sender: Sender::new(lane, state, self.worker.own.now()),
+            sender: Sender::new(lane, state, self.worker.board.now()),
             writer: FrameWriter::new(writing),
             incarnation: state.incarnation,
             told: state.oldest,
@@ -227,7 +227,7 @@ impl Run<'_, '_> {
         in_time(self.writer.send(&open)).await?;
         loop {
             self.go_on(&own).await?;
-            let wait = self.wait(own.now());
+            let wait = self.wait();
             tokio::select! {
                 () = self.work.worker.cancel.cancelled() => {
                     self.close().await;
@@ -236,14 +236,14 @@ impl Run<'_, '_> {
                 _ = until(&mut self.work.watch, |current| is_other(current.as_ref(), session)) => {
                     return Err(End::SessionChanged);
                 }
-                frame = reader.value::<ReceiptFrame>() => self.handle(frame?, own.now()).await?,
+                frame = reader.value::<ReceiptFrame>() => self.handle(frame?).await?,
                 () = self.work.turn.nudge.notified() => self.nudged(),
                 () = tokio::time::sleep(wait) => {
                     if self.idle {
                         self.close().await;
                         return Err(End::Idle);
                     }
-                    if self.sender.handle_timeout(own.now()) {
+                    if self.sender.handle_timeout(self.now()) {
                         return Err(End::Failed("the destination has gone silent".into()));
                     }
                 }
@@ -277,7 +277,13 @@ impl Run<'_, '_> {
         }
     }
 
-    fn wait(&self, now: Millis) -> Duration {
+    /// The board's time: a wall clock that is set back would make the destination's silence last.
+    fn now(&self) -> Millis {
+        self.work.worker.board.now()
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.now();
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         let silence = self.sender.poll_timeout().map(|at| Duration::from_millis(at.0.saturating_sub(now.0)));
         self.leave_by.map(left).into_iter().chain(silence).min().unwrap_or(IDLE)
@@ -296,7 +302,9 @@ impl Run<'_, '_> {
                 return Err(End::NewLife);
             }
             woken = false;
-            let Some(envelope) = self.sender.handle_items(items, &own.key, own.now())? else { break };
+            let Some(envelope) = self.sender.handle_items(items, &own.key, own.now(), self.now())? else {
+                break;
+            };
             let bytes = envelope.as_bytes().clone();
             metrics::counter!("posthouse_envelopes_sent_total", "class" => lane.class.name()).increment(1);
             metrics::counter!("posthouse_envelope_bytes_sent_total").increment(bytes.len() as u64);
@@ -308,8 +316,8 @@ impl Run<'_, '_> {
         in_time(self.writer.flush()).await
     }
 
-    async fn handle(&mut self, frame: ReceiptFrame, now: Millis) -> Result<(), End> {
-        match self.sender.handle_receipt(frame, now)? {
+    async fn handle(&mut self, frame: ReceiptFrame) -> Result<(), End> {
+        match self.sender.handle_receipt(frame, self.now())? {
             Progress::Later { retry_after_ms } => Err(End::Later(retry_after_ms)),
             Progress::Refused(refusal) => {
                 metrics::counter!("posthouse_peer_refused_us_total", "rule" => refusal.rule.name())

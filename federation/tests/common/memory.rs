@@ -59,6 +59,8 @@ struct State {
     envelopes: u64,
     lives: u8,
     failing: u32,
+    /// Done once, when a lane's stream is opened from the other side.
+    at_resume: Option<Box<dyn FnOnce(&Memory) + Send>>,
 }
 
 /// The store.
@@ -81,6 +83,24 @@ impl Memory {
             let lane = state.lane(lane);
             lane.items.push_back(OutboundItem { seq: lane.next, bytes: bytes.into() });
             lane.next = lane.next.next();
+        });
+    }
+
+    /// Does something when the next lane is opened from the other side, before that is answered.
+    pub fn at_resume(&self, what: impl FnOnce(&Memory) + Send + 'static) {
+        self.change(|state| state.at_resume = Some(Box::new(what)));
+    }
+
+    /// All items of a lane go another way, as in a mailbag.
+    pub fn pass(&self, lane: &LaneId, origin: &Domain, to: &Self) {
+        let out = self.change(|state| {
+            let lane = state.lane(lane);
+            lane.handed = lane.next;
+            lane.clone()
+        });
+        to.change(|state| {
+            state.cursors.insert((origin.clone(), lane.class, out.incarnation), out.next);
+            state.received.extend(out.items.into_iter().map(|item| (origin.clone(), item.bytes)));
         });
     }
 
@@ -255,6 +275,10 @@ impl Inbox for Memory {
         incarnation: Incarnation,
         _oldest: LaneSeq,
     ) -> Result<LaneSeq, HostError> {
+        let first = self.state.lock().unwrap().at_resume.take();
+        if let Some(first) = first {
+            first(self);
+        }
         let state = self.state.lock().unwrap();
         Ok(state.cursors.get(&(origin.clone(), class, incarnation)).copied().unwrap_or(LaneSeq(1)))
     }

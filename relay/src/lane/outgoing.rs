@@ -5,7 +5,8 @@ use posthouse_spec::{Incarnation, LaneSeq};
 /// Where one outgoing lane stands. The items from `acked` up to, not including, `next` wait.
 ///
 /// What has to be durable: `incarnation`, `next` and `acked`, in the transaction that puts an item under its number or
-/// deletes what was acknowledged. `handed` lives in memory alone, and [`Ledger::at_start`] says what it is after a start.
+/// deletes what was acknowledged; and `sending`, before the first item since a start is given out. How far `handed` moves
+/// between two starts lives in memory alone, and [`Ledger::restarted`] says what it is after a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ledger {
     /// The lane's life. Positions of different lives have nothing to do with each other.
@@ -17,6 +18,8 @@ pub struct Ledger {
     /// No item at this position or behind it has ever been given out to be sent. So a destination that expects more is
     /// ahead of what this relay remembers.
     pub handed: LaneSeq,
+    /// Whether anything has been given out since the last start.
+    pub sending: bool,
 }
 
 /// What an acknowledgement is worth.
@@ -39,15 +42,17 @@ impl Ledger {
     /// A lane that begins its first life.
     #[must_use]
     pub const fn begin(incarnation: Incarnation) -> Self {
-        Self { incarnation, next: LaneSeq(1), acked: LaneSeq(1), handed: LaneSeq(1) }
+        Self { incarnation, next: LaneSeq(1), acked: LaneSeq(1), handed: LaneSeq(1), sending: false }
     }
 
-    /// A lane as a start finds it. What was given out before the start is not remembered: at most everything that
-    /// had a number then. What is numbered from now on has certainly not been sent, and that is how a copy of the store
-    /// that was put back is told from the store itself, even when new items have filled the same numbers again.
+    /// A lane as a start finds it. How much was given out before the start is not remembered: at most everything that
+    /// had a number then, and nothing more than before if nothing was. What is numbered from now on has certainly not been
+    /// sent, and that is how a copy of the store that was put back is told from the store itself, even when new items have
+    /// filled the same numbers again, and however often the relay is started before it meets the other one.
     #[must_use]
-    pub const fn at_start(incarnation: Incarnation, next: LaneSeq, acked: LaneSeq) -> Self {
-        Self { incarnation, next, acked, handed: next }
+    pub const fn restarted(self) -> Self {
+        let handed = if self.sending { self.next } else { self.handed };
+        Self { handed, sending: false, ..self }
     }
 
     /// Gives the next item its position.
@@ -65,6 +70,7 @@ impl Ledger {
 
     /// Everything before `next` has been given out to be sent.
     pub fn hand_out(&mut self, next: LaneSeq) {
+        self.sending = true;
         self.handed = self.handed.max(next);
     }
 

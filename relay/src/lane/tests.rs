@@ -47,12 +47,18 @@ fn another_life_begins_with_what_waits() {
 
 #[test]
 fn after_a_start_only_new_numbers_are_known_to_be_unsent() {
-    let mut lane = Ledger::at_start(life(1), LaneSeq(50), LaneSeq(45));
+    let before = Ledger { next: LaneSeq(50), acked: LaneSeq(45), sending: true, ..Ledger::begin(life(1)) };
+    let mut lane = before.restarted();
     lane.number();
+    // Whoever sends nothing may be started as often as they like.
+    lane = lane.restarted();
     assert_eq!(lane.handed, LaneSeq(50));
     lane.hand_out(LaneSeq(51));
     lane.hand_out(LaneSeq(46));
     assert_eq!(lane.handed, LaneSeq(51));
+    lane.number();
+    lane.number();
+    assert_eq!(lane.restarted().handed, lane.next);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Whether a device that connects is the one that its relay remembers, or was restored from an old copy.
 //!
 //! A copy's ratchets would be used twice, which is not safe: so a vault that knows less than its relay does is told
-//! [`Resume::RolledBack`], and enrols as a new device.
+//! [`Resume::RolledBack`], and enrols as a new device. A vault that knows more shows that the relay itself was restored from
+//! a copy: what the relay has put into the mailbox since then lies at positions that the vault knows for something else.
 
 use posthouse_spec::client::socket::Hello;
 use posthouse_spec::{Incarnation, MailboxSeq, Number};
@@ -19,8 +20,20 @@ pub struct DeviceState {
     pub accepted: Number,
     /// The last position that was acknowledged.
     pub acked: MailboxSeq,
-    /// The last position that was given out.
+    /// No position behind this one has ever been given out, as far as the relay remembers: what lies there is new to the
+    /// device. That is known across starts, see [`DeviceState::may_have_given`].
     pub given: MailboxSeq,
+}
+
+impl DeviceState {
+    /// The last position that may have been given out: all that is filled, if the device has said hello since the last
+    /// start, and otherwise no more than at that start. Each start takes `given` from here, and `greeted` is false then. So
+    /// what a restored relay puts into a mailbox before it meets the device is never taken for given out, however often
+    /// it is started.
+    #[must_use]
+    pub const fn may_have_given(given: MailboxSeq, greeted: bool, next: MailboxSeq) -> MailboxSeq {
+        if greeted { MailboxSeq(next.0.saturating_sub(1)) } else { given }
+    }
 }
 
 /// What a hello means.
@@ -28,6 +41,12 @@ pub struct DeviceState {
 pub enum Resume {
     /// The vault goes on from where it was.
     Continue,
+    /// The relay is a copy of an older state: the vault holds positions that this relay has never given out. What lies
+    /// behind [`DeviceState::given`] was put there since, and goes up by so many positions, behind what the vault holds.
+    Ahead {
+        /// By how many.
+        shift: u64,
+    },
     /// The vault is a copy of an older state, with the reason in words.
     RolledBack(String),
 }
@@ -53,13 +72,14 @@ pub fn resume(known: &DeviceState, hello: &Hello) -> Resume {
             hello.last_number, known.accepted
         ));
     }
-    if hello.acked.0.saturating_sub(known.given.0) > MAX_AHEAD {
+    let shift = hello.acked.0.saturating_sub(known.given.0);
+    if shift > MAX_AHEAD {
         return Resume::RolledBack(format!(
             "the vault stands at mailbox position {}, and this relay has given out {}, so it is of another relay: {what_to_do}",
             hello.acked, known.given
         ));
     }
-    Resume::Continue
+    if shift > 0 { Resume::Ahead { shift } } else { Resume::Continue }
 }
 
 #[cfg(test)]
@@ -81,9 +101,10 @@ mod tests {
             last_number: Number(last),
         };
         assert_eq!(resume(&known, &hello(1, 7, 5)), Resume::Continue);
-        assert_eq!(resume(&known, &hello(1, 9, 8)), Resume::Continue);
+        assert_eq!(resume(&known, &hello(1, 8, 8)), Resume::Continue);
+        assert_eq!(resume(&known, &hello(1, 9, 8)), Resume::Ahead { shift: 1 });
         // The relay was restored from a copy; but no copy is that old.
-        assert_eq!(resume(&known, &hello(1, 8 + MAX_AHEAD, 8)), Resume::Continue);
+        assert_eq!(resume(&known, &hello(1, 8 + MAX_AHEAD, 8)), Resume::Ahead { shift: MAX_AHEAD });
         assert!(matches!(resume(&known, &hello(1, 9 + MAX_AHEAD, 8)), Resume::RolledBack(_)));
         assert!(matches!(resume(&known, &hello(2, 7, 5)), Resume::RolledBack(_)));
         assert!(matches!(resume(&known, &hello(1, 6, 5)), Resume::RolledBack(_)));

@@ -28,6 +28,10 @@ pub(crate) struct DeviceEntry {
     pub(crate) trimmed: Number,
     pub(crate) acked: MailboxSeq,
     pub(crate) next: MailboxSeq,
+    /// The last position that may have been given out before the last start, or before the mailbox was moved.
+    pub(crate) given: MailboxSeq,
+    /// Whether the device has said hello since.
+    pub(crate) greeted: bool,
     /// An upper bound of the bytes that wait in all rooms.
     pub(crate) bytes: u64,
     /// What waits in single rooms, where it had to be counted.
@@ -41,7 +45,7 @@ impl DeviceEntry {
             incarnation: self.incarnation,
             accepted: self.window.accepted(),
             acked: self.acked,
-            given: MailboxSeq(self.next.0 - 1),
+            given: DeviceState::may_have_given(self.given, self.greeted, self.next).max(self.acked),
         }
     }
 

@@ -23,7 +23,7 @@ impl Tx {
 
     async fn load_device(&mut self, who: &MailboxKey) -> Result<Option<DeviceEntry>, StoreError> {
         let row = sqlx::query(
-            "SELECT d.id, s.incarnation, s.accepted, s.acked, s.next, \
+            "SELECT d.id, s.incarnation, s.accepted, s.acked, s.next, s.given, s.greeted, \
              (SELECT coalesce(sum(length(i.body)), 0) FROM mailbox m JOIN items i ON i.id = m.item WHERE m.device = d.id) \
              FROM devices d LEFT JOIN device_state s ON s.device = d.id \
              WHERE d.account = ? AND d.device = ? AND d.active = 1",
@@ -34,7 +34,7 @@ impl Tx {
         .await
         .map_err(StoreError::sql("find a device"))?;
         let Some(row) = row else { return Ok(None) };
-        let (id, bytes) = (row.row_id(0)?, row.number(5)?);
+        let (id, bytes) = (row.row_id(0)?, row.number(7)?);
         if row.try_get::<Option<i64>, _>(2).map_err(StoreError::sql("find a device"))?.is_none() {
             return Ok(Some(DeviceEntry {
                 id,
@@ -43,6 +43,8 @@ impl Tx {
                 trimmed: Number(0),
                 acked: MailboxSeq(0),
                 next: MailboxSeq(1),
+                given: MailboxSeq(0),
+                greeted: false,
                 bytes,
                 rooms: Default::default(),
             }));
@@ -62,6 +64,8 @@ impl Tx {
             window,
             acked: MailboxSeq(row.number(3)?),
             next: MailboxSeq(row.number(4)?),
+            given: MailboxSeq(row.number(5)?),
+            greeted: row.number(6)? != 0,
             bytes,
             rooms: Default::default(),
         }))

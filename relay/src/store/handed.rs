@@ -1,10 +1,12 @@
-//! What of each lane was given out to be sent since this process began: in memory, because only its own past matters.
+//! What of each lane was given out to be sent since this process began: in memory. The store remembers that anything was.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use posthouse_spec::{Incarnation, LaneSeq};
 
+use super::error::StoreError;
+use super::handle::Store;
 use super::types::LaneId;
 
 /// Lanes that are remembered. Of others it is not known what was sent, and a restore from a copy is noticed on them only
@@ -28,6 +30,12 @@ impl Handed {
         }
     }
 
+    /// Whether anything of this life of a lane was given out.
+    pub(crate) fn knows(&self, lane: &LaneId, incarnation: Incarnation) -> bool {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.get(lane).is_some_and(|(life, _)| *life == incarnation)
+    }
+
     /// The position behind which nothing has left this relay, given the one at its start; `None` if that is not known.
     pub(crate) fn of(&self, lane: &LaneId, incarnation: Incarnation, at_start: LaneSeq) -> Option<LaneSeq> {
         let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,5 +44,29 @@ impl Handed {
             Some(_) => Some(at_start),
             None => (lanes.len() < MAX_LANES).then_some(at_start),
         }
+    }
+}
+
+impl Store {
+    /// Remembers that from now on items of a lane may have left this relay. `false`: the lane has begun another life.
+    pub(super) async fn begin_sending(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+    ) -> Result<bool, StoreError> {
+        let lane = lane.clone();
+        self.queue(move |tx| {
+            Box::pin(async move {
+                let ledger = &mut tx.lane(&lane).await?.ledger;
+                if ledger.incarnation != incarnation {
+                    return Ok(false);
+                }
+                if !std::mem::replace(&mut ledger.sending, true) {
+                    tx.pending.lanes.insert(lane);
+                }
+                Ok(true)
+            })
+        })
+        .await
     }
 }

@@ -191,24 +191,6 @@ impl Store {
         Ok(items)
     }
 
-    /// Remembers that from now on items of a lane may have left this relay. `false`: the lane has begun another life.
-    async fn begin_sending(&self, lane: &LaneId, incarnation: Incarnation) -> Result<bool, StoreError> {
-        let lane = lane.clone();
-        self.queue(move |tx| {
-            Box::pin(async move {
-                let ledger = &mut tx.lane(&lane).await?.ledger;
-                if ledger.incarnation != incarnation {
-                    return Ok(false);
-                }
-                if !std::mem::replace(&mut ledger.sending, true) {
-                    tx.pending.lanes.insert(lane);
-                }
-                Ok(true)
-            })
-        })
-        .await
-    }
-
     /// Takes a destination's word that everything below `next` is durable there or refused for good. What was refused
     /// is told to its senders.
     ///

@@ -82,22 +82,49 @@ impl Store {
 impl Tx {
     async fn hello(&mut self, who: &MailboxKey, hello: &Hello) -> Result<HelloOutcome, StoreError> {
         let Some(entry) = self.device(who).await? else { return Ok(HelloOutcome::UnknownDevice) };
-        if let Resume::RolledBack(why) = resume(&entry.state(), hello) {
-            return Ok(HelloOutcome::RolledBack(why));
+        let known = entry.state();
+        match resume(&known, hello) {
+            Resume::Continue => {}
+            Resume::RolledBack(why) => return Ok(HelloOutcome::RolledBack(why)),
+            Resume::Ahead { shift } => {
+                tracing::error!(account = %who.account, device = %who.device, holds = %hello.acked, given = %known.given,
+                    "a device holds mailbox positions that this relay has never given out: the relay was restored from an \
+                     older copy. What it has taken since goes behind them");
+                self.move_up(who, known.given, shift).await?;
+            }
         }
+        let Some(entry) = self.device(who).await? else { return Ok(HelloOutcome::UnknownDevice) };
         entry.incarnation = Some(hello.incarnation);
-        if hello.acked >= entry.next {
-            // The vault holds more than this relay ever gave out, so the relay itself was restored from a copy. It
-            // goes on behind what the vault holds: a position that was used is never used again.
-            tracing::error!(account = %who.account, device = %who.device, holds = %hello.acked, next = %entry.next,
-                "a device holds mailbox positions that this relay does not know: it was restored from an older copy");
-            entry.next = hello.acked.next();
-        }
+        // Durable with this, before anything is pushed: the next start must not take for new what may have been given out.
+        entry.greeted = true;
         self.pending.devices.insert(*who);
         self.acknowledge(who, hello.acked).await?;
         let Some(entry) = self.device(who).await? else { return Ok(HelloOutcome::UnknownDevice) };
         let head = MailboxSeq(entry.next.0 - 1);
         Ok(HelloOutcome::Ready { accepted: entry.window.accepted(), acked: entry.acked, head })
+    }
+
+    /// Moves what lies behind `given` up by so many positions: a position that the device knows is never used again.
+    async fn move_up(&mut self, who: &MailboxKey, given: MailboxSeq, shift: u64) -> Result<(), StoreError> {
+        self.flush().await?;
+        let Some(entry) = self.device(who).await? else { return Ok(()) };
+        entry.next = MailboxSeq(entry.next.0.saturating_add(shift));
+        entry.given = MailboxSeq(given.0.saturating_add(shift));
+        let (device, doing) = (entry.id, "move a mailbox behind what its device holds");
+        // Over negative numbers, because no two rows may have one position even for a moment.
+        sqlx::query("UPDATE mailbox SET seq = -(seq + ?) WHERE device = ? AND seq > ?")
+            .bind(sql(shift))
+            .bind(device)
+            .bind(sql(given.0))
+            .execute(&mut self.conn)
+            .await
+            .map_err(StoreError::sql(doing))?;
+        sqlx::query("UPDATE mailbox SET seq = -seq WHERE device = ? AND seq < 0")
+            .bind(device)
+            .execute(&mut self.conn)
+            .await
+            .map_err(StoreError::sql(doing))?;
+        Ok(())
     }
 
     async fn acknowledge(&mut self, who: &MailboxKey, through: MailboxSeq) -> Result<(), StoreError> {

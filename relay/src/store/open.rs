@@ -35,6 +35,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (7, "peer rules", include_str!("../../migrations/0007_peer_rules.sql")),
     (8, "mailbags", include_str!("../../migrations/0008_mailbags.sql")),
     (9, "marks", include_str!("../../migrations/0009_marks.sql")),
+    (10, "restores", include_str!("../../migrations/0010_restores.sql")),
 ];
 
 /// An open store.
@@ -191,10 +192,16 @@ async fn take_over(
         return Err(StoreError::OtherDomain { folder, found: found.to_string(), wanted });
     }
     let fence = row.row_id(1)?;
-    // What was sent before this start is not remembered: at most everything that had a number then.
-    sqlx::query("UPDATE lanes SET handed = next WHERE handed <> next")
-        .execute(conn)
-        .await
-        .map_err(StoreError::sql("take the lanes over"))?;
+    // How much was given out before this start is not remembered: at most everything that had a number then, where
+    // anything was given out at all since the start before. Whoever says otherwise has met a later state of this store.
+    for text in [
+        "UPDATE lanes SET handed = next, sending = 0 WHERE sending = 1",
+        "UPDATE device_state SET given = next - 1, greeted = 0 WHERE greeted = 1",
+    ] {
+        sqlx::query(text)
+            .execute(&mut *conn)
+            .await
+            .map_err(StoreError::sql("take the lanes and mailboxes over"))?;
+    }
     Ok(fence)
 }

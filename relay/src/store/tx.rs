@@ -53,9 +53,9 @@ const SUBMITS: Insert = Insert {
     doing: "remember submits",
 };
 const DEVICE_STATE: Insert = Insert {
-    head: "INSERT INTO device_state (device, incarnation, accepted, acked, next) VALUES",
-    row: "(?,?,?,?,?)",
-    tail: "ON CONFLICT (device) DO UPDATE SET incarnation = excluded.incarnation, accepted = excluded.accepted, acked = excluded.acked, next = excluded.next",
+    head: "INSERT INTO device_state (device, incarnation, accepted, acked, next, given, greeted) VALUES",
+    row: "(?,?,?,?,?,?,?)",
+    tail: "ON CONFLICT (device) DO UPDATE SET incarnation = excluded.incarnation, accepted = excluded.accepted, acked = excluded.acked, next = excluded.next, given = excluded.given, greeted = excluded.greeted",
     doing: "remember where devices stand",
 };
 
@@ -197,16 +197,19 @@ impl Tx {
                 entry.trimmed = forgotten;
                 trims.push((entry.id, forgotten));
             }
-            rows.push((entry.id, entry.incarnation, entry.window.accepted(), entry.acked, entry.next));
+            let (incarnation, accepted) = (entry.incarnation, entry.window.accepted());
+            rows.push((entry.id, incarnation, accepted, entry.acked, entry.next, entry.given, entry.greeted));
         }
         DEVICE_STATE
-            .run(&mut self.conn, &rows, |query, (id, incarnation, accepted, acked, next)| {
+            .run(&mut self.conn, &rows, |query, (id, incarnation, accepted, acked, next, given, greeted)| {
                 query
                     .bind(*id)
                     .bind(incarnation.map(|i| i.as_bytes().to_vec()))
                     .bind(sql(accepted.0))
                     .bind(sql(acked.0))
                     .bind(sql(next.0))
+                    .bind(sql(given.0))
+                    .bind(*greeted)
             })
             .await?;
         for (device, forgotten) in trims {
@@ -225,11 +228,12 @@ impl Tx {
         for lane in changed {
             let Some(entry) = self.caches.lanes.get(&lane) else { continue };
             let ledger = &entry.ledger;
-            sqlx::query("UPDATE lanes SET incarnation = ?, next = ?, acked = ?, handed = ?, base = ?, bytes = ? WHERE id = ?")
+            sqlx::query("UPDATE lanes SET incarnation = ?, next = ?, acked = ?, handed = ?, sending = ?, base = ?, bytes = ? WHERE id = ?")
                 .bind(ledger.incarnation.as_bytes().as_slice())
                 .bind(sql(ledger.next.0))
                 .bind(sql(ledger.acked.0))
                 .bind(sql(ledger.handed.0))
+                .bind(ledger.sending)
                 .bind(sql(entry.base))
                 .bind(sql(entry.bytes))
                 .bind(entry.id)

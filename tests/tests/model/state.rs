@@ -191,7 +191,7 @@ impl State {
         if let Some(last) = items.last() {
             self.ledger.hand_out(last.seq.next());
         }
-        if let Some(envelope) = sender.handle_items(items, &KEY, NOW)? {
+        if let Some(envelope) = sender.handle_items(items, &KEY, NOW, NOW)? {
             self.frames.push_back(Frame::Envelope(envelope.as_bytes().clone()));
         }
         Ok(())
@@ -269,7 +269,7 @@ impl State {
         self.crashes -= 1;
         self.break_stream();
         self.puts.clear();
-        self.ledger = Ledger::at_start(self.ledger.incarnation, self.ledger.next, self.ledger.acked);
+        self.ledger = self.ledger.restarted();
         // The device sends again what was not answered.
         (self.sent, self.answers) = (self.answered, 0);
     }

@@ -84,6 +84,11 @@ impl World {
             self.relays[relay].disk = *copy;
             self.restored = true;
             self.laws.restored(relay);
+            // It may be started once more before it has met anybody.
+            if self.rng.chance(500) {
+                let later = self.rng.between(100, 8_000);
+                self.after(later, Event::Crash { relay });
+            }
         }
     }
 
@@ -92,11 +97,11 @@ impl World {
         self.trace.line(self.now, || format!("r{relay} starts"));
         let owner = &mut self.relays[relay];
         (owner.up, owner.boot) = (true, owner.boot + 1);
-        // A start forgets what was sent before it: so a relay that starts again before it has met the others cannot tell
-        // that what it has numbered since its restore took numbers that they have had already.
-        self.laws.started(relay);
-        let owner = &mut self.relays[relay];
         owner.disk.lanes.values_mut().for_each(crate::store::OutLane::restart);
+        owner.disk.mailboxes.values_mut().for_each(crate::store::Mailbox::restart);
+        if self.plan.mutation == Some(Mutation::ForgetTheUnsent) {
+            owner.disk.lanes.values_mut().for_each(|lane| lane.ledger.handed = lane.ledger.next);
+        }
         self.greet(relay);
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Broken {
 struct Message {
     /// Its relay took it, and was then restored from a copy.
     before_restore: bool,
+    /// It was taken anywhere before a relay was restored: that relay may have acknowledged and lost it.
+    early: bool,
     room: RoomNo,
     from: DeviceNo,
     told: bool,
@@ -82,6 +84,7 @@ impl Laws {
     pub(crate) fn write(&mut self, from: DeviceNo, room: RoomNo) -> MessageNo {
         let message = Message {
             before_restore: false,
+            early: false,
             room,
             from,
             told: false,
@@ -96,16 +99,8 @@ impl Laws {
     /// A relay was restored from a copy: what it had taken, and is not known elsewhere, is gone.
     pub(crate) fn restored(&mut self, relay: RelayNo) {
         self.restored = Some(relay);
-        self.started(relay);
-    }
-
-    /// A restored relay starts: what it has taken until now may be lost.
-    pub(crate) fn started(&mut self, relay: RelayNo) {
-        if self.restored != Some(relay) {
-            return;
-        }
-        for message in self.messages.iter_mut().filter(|message| home(message.from) == relay) {
-            message.before_restore = message.accepted.is_some() || message.told;
+        for message in self.messages.iter_mut().filter(|message| message.accepted.is_some() || message.told) {
+            (message.early, message.before_restore) = (true, home(message.from) == relay);
         }
     }
 
@@ -275,7 +270,7 @@ impl Laws {
             let Some(roster) = self.rosters.get(&(message.room, accepted.epoch)) else { continue };
             for device in roster.entries().map(|entry| device_no(&entry.mailbox())) {
                 let known = message.noticed.contains_key(&home(device));
-                let lost = self.restored == Some(home(device));
+                let lost = self.restored == Some(home(device)) && message.early;
                 if !lost && device != message.from && !message.reached.contains(&device) && !known {
                     let Accepted { epoch, .. } = accepted;
                     let (from, room) = (message.from, message.room);

@@ -99,7 +99,7 @@ impl World {
         if self.relays[relay].memory.work.contains_key(&lane) {
             return self.nudge(relay, lane);
         }
-        let wall = self.lane_clock(relay);
+        let now = Millis(self.now);
         let state = self.relays[relay].disk.lane_state(&lane);
         let memory = &mut self.relays[relay].memory;
         memory.schedule.handle_look(&id(lane));
@@ -116,7 +116,7 @@ impl World {
             class: lane.class,
             incarnation: state.incarnation,
         };
-        let sender = Sender::new(link, state, wall);
+        let sender = Sender::new(link, state, now);
         let open = sender.open();
         let stream = self.open_stream(conn, relay, lane.class);
         let work = Work {
@@ -190,7 +190,7 @@ impl World {
     }
 
     fn send_what_fits(&mut self, relay: RelayNo, key: LaneKey) -> Result<(), End> {
-        let wall = self.lane_clock(relay);
+        let (wall, now) = (self.lane_clock(relay), Millis(self.now));
         let owner = &mut self.relays[relay];
         let (Some(lane), Some(work)) = (owner.disk.lanes.get_mut(&key), owner.memory.work.get_mut(&key))
         else {
@@ -207,7 +207,7 @@ impl World {
                 break;
             }
             woken = false;
-            match sender.handle_items(items, &cast().keys[relay], wall) {
+            match sender.handle_items(items, &cast().keys[relay], wall, now) {
                 Ok(Some(envelope)) => frames.push(envelope.as_bytes().clone()),
                 Ok(None) => break,
                 Err(fault) => {
@@ -226,10 +226,10 @@ impl World {
 
     /// The timer for silence, for the end of the turn, and for a lane without work.
     fn arm(&mut self, relay: RelayNo, key: LaneKey) {
-        let (wall, now, boot) = (self.lane_clock(relay), self.now, self.relays[relay].boot);
+        let (now, boot) = (self.now, self.relays[relay].boot);
         let Some(work) = self.relays[relay].memory.work.get_mut(&key) else { return };
         let Some(sender) = &work.sender else { return };
-        let silence = sender.poll_timeout().map(|at| at.0.saturating_sub(wall.0));
+        let silence = sender.poll_timeout().map(|at| at.0.saturating_sub(now));
         let leave = work.leave_by.map(|at| at.saturating_sub(now));
         let wait = leave.into_iter().chain(silence).min().unwrap_or(IDLE_MS);
         work.timer += 1;
@@ -238,14 +238,14 @@ impl World {
     }
 
     pub(crate) fn lane_timer(&mut self, relay: RelayNo, key: LaneKey, timer: u64) {
-        let wall = self.lane_clock(relay);
+        let now = Millis(self.now);
         let Some(work) = self.relays[relay].memory.work.get(&key).filter(|work| work.timer == timer) else {
             return;
         };
         let Some(sender) = work.sender.as_ref().filter(|_| !work.busy) else { return };
         if work.idle {
             self.ended(relay, key, Ended::Done);
-        } else if sender.handle_timeout(wall) {
+        } else if sender.handle_timeout(now) {
             let progress = work.progress;
             self.ended(relay, key, Ended::Failed { progress });
         } else {
@@ -262,14 +262,14 @@ impl World {
         receipt: ReceiptFrame,
     ) {
         let key = LaneKey { peer, class };
-        let wall = self.lane_clock(relay);
+        let now = Millis(self.now);
         let work = self.relays[relay].memory.work.get_mut(&key).filter(|work| work.stream == stream);
         let Some(work) = work else { return };
         if work.busy {
             return work.receipts.push_back(receipt);
         }
         let Some(sender) = &mut work.sender else { return };
-        match sender.handle_receipt(receipt, wall) {
+        match sender.handle_receipt(receipt, now) {
             Ok(Progress::Acknowledged { next, refused }) => {
                 if next > LaneSeq(work.told) || !refused.is_empty() {
                     (work.told, work.progress) = (next.0, true);

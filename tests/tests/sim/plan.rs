@@ -18,17 +18,28 @@ pub(crate) enum Mutation {
     AckOfAnotherLife,
     /// What is left of a lane after an expiry gets new positions in the same life.
     RenumberInOneLife,
+    /// Each start takes for sent whatever has a number, so that the second one after a restore hides it.
+    ForgetTheUnsent,
+    /// A restored relay leaves what it has put into a mailbox at positions that the device knows for something else.
+    KeepThePositions,
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::AcknowledgeBeforeCommit,
         Self::ForgetTheCursor,
         Self::SkipAside,
         Self::DecisionBeforeState,
         Self::AckOfAnotherLife,
         Self::RenumberInOneLife,
+        Self::ForgetTheUnsent,
+        Self::KeepThePositions,
     ];
+
+    /// Whether it shows only where a relay is restored.
+    const fn is_about_restores(self) -> bool {
+        matches!(self, Self::ForgetTheUnsent | Self::KeepThePositions)
+    }
 }
 
 /// The kind of world.
@@ -81,6 +92,7 @@ impl Plan {
         // Not the world's own stream: the plan may grow without changing what happens.
         let mut rng = Rng::new(seed ^ 0x706F_7374_686F_7573);
         let profile = match seed % 6 {
+            _ if mutation.is_some_and(Mutation::is_about_restores) => Profile::Restore,
             5 => Profile::Restore,
             3 => Profile::SmallMailboxes,
             1 | 4 => Profile::ShortRetention,

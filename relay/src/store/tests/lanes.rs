@@ -132,6 +132,40 @@ async fn what_never_left_this_relay_is_known_across_a_start() {
 }
 
 #[tokio::test]
+async fn a_restore_is_known_however_often_the_relay_starts_before_it_meets_the_other() {
+    let mut world = World::with_room().await;
+    let lane = to_b(LaneClass::Messages);
+    let give_out = async |world: &World| world.lane(LaneClass::Messages).await.len();
+    for n in 1..=2 {
+        assert_eq!(world.submit(&world.alice, n, b"before").await, SubmitOutcome::Accepted);
+    }
+    assert_eq!(give_out(&world).await, 2);
+    let copy = world.back_up().await;
+    for n in 3..=4 {
+        assert_eq!(world.submit(&world.alice, n, b"lost").await, SubmitOutcome::Accepted);
+    }
+    // The other relay now expects 5, which the copy never heard of.
+    assert_eq!(give_out(&world).await, 4);
+    world.put_back(&copy).await;
+    for n in 3..=6 {
+        assert_eq!(world.submit(&world.alice, n, b"new").await, SubmitOutcome::Accepted);
+    }
+    for _ in 0..3 {
+        world.restart().await;
+        let status = world.store.lane(&lane).await.unwrap();
+        assert_eq!((status.handed, status.next), (LaneSeq(3), LaneSeq(7)));
+    }
+    let old = world.store.lane(&lane).await.unwrap().incarnation;
+    world.store.begin_lane_life(&lane, old).await.unwrap();
+    assert_eq!(world.lane_in(LaneClass::Messages, old).await, []);
+    assert_eq!(world.store.lane(&lane).await.unwrap().handed, LaneSeq(1));
+    // What is given out in the new life is known to be by the next start, whenever that comes.
+    assert_eq!(give_out(&world).await, 6);
+    world.restart().await;
+    assert_eq!(world.store.lane(&lane).await.unwrap().handed, LaneSeq(7));
+}
+
+#[tokio::test]
 async fn a_relay_that_does_not_come_fills_no_disk() {
     let mut world =
         World::with_quotas(Quotas { outbox: Quota { items: 3, bytes: 20 }, ..Quotas::default() }).await;

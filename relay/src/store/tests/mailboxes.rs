@@ -1,3 +1,4 @@
+use posthouse_spec::client::Delivery;
 use posthouse_spec::client::socket::Hello;
 use posthouse_spec::envelope::LaneClass;
 use posthouse_spec::{Incarnation, LaneSeq, MailboxSeq, Number};
@@ -67,6 +68,73 @@ async fn a_relay_that_lost_positions_goes_on_behind_what_the_vault_holds() {
     assert_eq!(world.store.hello(world.anna.who, &hello(1, 41, 0)).await.unwrap(), ready(0, 41, 41));
     assert_eq!(world.submit(&world.alice, 1, b"x").await, SubmitOutcome::Accepted);
     assert_eq!(world.mailbox(&world.anna).await[0].0, 42);
+}
+
+/// What waits for Anna: position and body.
+async fn waiting(world: &World) -> Vec<(u64, String)> {
+    let mailbox = world.mailbox(&world.anna).await;
+    let body = |delivery: Delivery| match delivery {
+        Delivery::Message(message) => String::from_utf8_lossy(&message.body).into_owned(),
+        other => format!("{other:?}"),
+    };
+    mailbox.into_iter().map(|(seq, delivery)| (seq, body(delivery))).collect()
+}
+
+fn rows(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
+    expected.iter().map(|(seq, body)| (*seq, (*body).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn what_a_restored_relay_took_before_it_met_the_device_moves_behind_what_the_vault_holds() {
+    let mut world = World::with_room().await;
+    let anna = world.anna.who;
+    assert_eq!(world.store.hello(anna, &hello(1, 0, 0)).await.unwrap(), ready(0, 0, 0));
+    for (n, body) in [(1, "1"), (2, "2"), (3, "3")] {
+        assert_eq!(world.submit(&world.alice, n, body.as_bytes()).await, SubmitOutcome::Accepted);
+    }
+    world.store.acknowledge(anna, MailboxSeq(1)).await.unwrap();
+    let copy = world.back_up().await;
+    assert_eq!(world.store.hello(anna, &hello(1, 3, 0)).await.unwrap(), ready(0, 3, 3));
+    for (n, body) in [(4, "lost 4"), (5, "lost 5")] {
+        assert_eq!(world.submit(&world.alice, n, body.as_bytes()).await, SubmitOutcome::Accepted);
+    }
+    world.store.acknowledge(anna, MailboxSeq(5)).await.unwrap();
+    world.put_back(&copy).await;
+    for (n, body) in [(4, "new 4"), (5, "new 5"), (6, "new 6")] {
+        assert_eq!(world.submit(&world.alice, n, body.as_bytes()).await, SubmitOutcome::Accepted);
+    }
+    // Another start does not make what is new look old, and neither does what is in the same transaction.
+    world.restart().await;
+    let greeted = tokio::join!(
+        world.submit(&world.alice, 7, b"new 7"),
+        world.store.hello(anna, &hello(1, 5, 0)),
+        world.submit(&world.alice, 8, b"new 8")
+    );
+    assert!(matches!(greeted.1.unwrap(), HelloOutcome::Ready { acked: MailboxSeq(5), .. }));
+    assert_eq!(
+        waiting(&world).await,
+        rows(&[(6, "new 4"), (7, "new 5"), (8, "new 6"), (9, "new 7"), (10, "new 8")])
+    );
+    assert_eq!((world.count("mailbox").await, world.count("items").await), (5, 8), "b waits for all of them");
+    // From here on all is as ever, across starts too.
+    world.store.acknowledge(anna, MailboxSeq(7)).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.store.hello(anna, &hello(1, 8, 0)).await.unwrap(), ready(0, 8, 10));
+    assert_eq!(waiting(&world).await, rows(&[(9, "new 7"), (10, "new 8")]));
+}
+
+#[tokio::test]
+async fn what_the_copy_had_never_given_out_comes_again_rather_than_never() {
+    let mut world = World::with_room().await;
+    let anna = world.anna.who;
+    assert_eq!(world.submit(&world.alice, 1, b"1").await, SubmitOutcome::Accepted);
+    let copy = world.back_up().await;
+    assert_eq!(world.store.hello(anna, &hello(1, 0, 0)).await.unwrap(), ready(0, 0, 1));
+    world.store.acknowledge(anna, MailboxSeq(1)).await.unwrap();
+    world.put_back(&copy).await;
+    assert_eq!(world.submit(&world.alice, 2, b"new 2").await, SubmitOutcome::Accepted);
+    assert_eq!(world.store.hello(anna, &hello(1, 1, 0)).await.unwrap(), ready(0, 1, 3));
+    assert_eq!(waiting(&world).await, rows(&[(2, "1"), (3, "new 2")]));
 }
 
 #[tokio::test]

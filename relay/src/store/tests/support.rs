@@ -72,6 +72,11 @@ impl Person {
     }
 }
 
+/// What a store is on the disk.
+const FILES: [&str; 3] = ["relay.db", "relay.db-wal", "relay.db-shm"];
+/// A copy of [`FILES`], as far as they are there.
+pub(super) type Copy = [Option<Vec<u8>>; 3];
+
 /// A relay of a.example with two people of its own, and one at b.example.
 pub(super) struct World {
     pub(super) folder: tempfile::TempDir,
@@ -130,6 +135,28 @@ impl World {
         self.store.close().await;
         let folder = self.folder.path();
         self.store = Store::open_with(folder, &own(), "test", Wakes::none(), self.quotas).await.unwrap();
+    }
+
+    /// Closes, copies what is on the disk, and opens again.
+    pub(super) async fn back_up(&mut self) -> Copy {
+        self.store.close().await;
+        let copy = FILES.map(|file| std::fs::read(self.folder.path().join(file)).ok());
+        self.restart().await;
+        copy
+    }
+
+    /// Puts a copy back, and opens it.
+    pub(super) async fn put_back(&mut self, copy: &Copy) {
+        self.store.close().await;
+        for (file, bytes) in FILES.iter().zip(copy) {
+            let path = self.folder.path().join(file);
+            match bytes {
+                Some(bytes) => std::fs::write(path, bytes).unwrap(),
+                None if path.exists() => std::fs::remove_file(path).unwrap(),
+                None => {}
+            }
+        }
+        self.restart().await;
     }
 
     pub(super) async fn submit(&self, from: &Person, number: u64, body: &[u8]) -> SubmitOutcome {

@@ -67,9 +67,9 @@ impl OutLane {
         LaneState { incarnation, oldest, next, handed }
     }
 
-    /// As a start finds it: what was handed out is forgotten.
+    /// As a start finds it: how much was handed out is forgotten.
     pub(crate) fn restart(&mut self) {
-        self.ledger = Ledger::at_start(self.ledger.incarnation, self.ledger.next, self.ledger.acked);
+        self.ledger = self.ledger.restarted();
     }
 
     fn shift(&mut self, down: u64) {

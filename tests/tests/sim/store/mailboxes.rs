@@ -10,6 +10,7 @@ use posthouse_spec::{Incarnation, MailboxSeq};
 
 use super::{Around, Outcome, Store};
 use crate::cast::{DeviceNo, RelayNo, RoomNo};
+use crate::plan::Mutation;
 use crate::wire::{Change, MessageNo};
 
 /// What waits in a mailbox.
@@ -40,12 +41,34 @@ pub(crate) struct Mailbox {
     pub(crate) window: NumberWindow,
     pub(crate) acked: u64,
     pub(crate) next: u64,
+    /// What may have been given out before the last start, and whether its device has said hello since.
+    pub(crate) given: u64,
+    pub(crate) greeted: bool,
     pub(crate) rows: VecDeque<(u64, Delivery)>,
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { incarnation: None, window: NumberWindow::default(), acked: 0, next: 1, rows: VecDeque::new() }
+        Self {
+            incarnation: None,
+            window: NumberWindow::default(),
+            acked: 0,
+            next: 1,
+            given: 0,
+            greeted: false,
+            rows: VecDeque::new(),
+        }
+    }
+}
+
+impl Mailbox {
+    fn given(&self) -> MailboxSeq {
+        DeviceState::may_have_given(MailboxSeq(self.given), self.greeted, MailboxSeq(self.next))
+    }
+
+    /// As a start finds it: how much was given out is forgotten.
+    pub(crate) fn restart(&mut self) {
+        (self.given, self.greeted) = (self.given().0, false);
     }
 }
 
@@ -67,19 +90,28 @@ impl Store {
         self.quota.admits(backlog, 4)
     }
 
-    pub(super) fn hello(&mut self, device: DeviceNo, hello: &Hello) -> Outcome {
+    pub(super) fn hello(&mut self, device: DeviceNo, hello: &Hello, around: &Around) -> Outcome {
         let Some(mailbox) = self.mailboxes.get_mut(&device) else { return Outcome::Done };
         let state = DeviceState {
             incarnation: mailbox.incarnation,
             accepted: mailbox.window.accepted(),
             acked: MailboxSeq(mailbox.acked),
-            given: MailboxSeq(mailbox.next - 1),
+            given: mailbox.given(),
         };
-        if let Resume::RolledBack(why) = resume(&state, hello) {
-            return Outcome::RolledBack(why);
+        match resume(&state, hello) {
+            Resume::Continue => {}
+            Resume::RolledBack(why) => return Outcome::RolledBack(why),
+            Resume::Ahead { .. } if around.is(Mutation::KeepThePositions) => {
+                mailbox.next = mailbox.next.max(hello.acked.0 + 1);
+            }
+            Resume::Ahead { shift } => {
+                mailbox.next += shift;
+                let new = mailbox.rows.iter_mut().filter(|(seq, _)| *seq > state.given.0);
+                new.for_each(|(seq, _)| *seq += shift);
+                mailbox.given = state.given.0 + shift;
+            }
         }
-        mailbox.incarnation = Some(hello.incarnation);
-        mailbox.next = mailbox.next.max(hello.acked.0 + 1);
+        (mailbox.incarnation, mailbox.greeted) = (Some(hello.incarnation), true);
         let accepted = mailbox.window.accepted().0;
         self.device_ack(device, hello.acked.0);
         Outcome::Ready { accepted }

@@ -204,7 +204,7 @@ impl Store {
         match write {
             Write::Found { room, founder } => self.found(*room, *founder, around),
             Write::Submit { device, submit } => Outcome::Submitted(self.submit(*device, submit, around)),
-            Write::Hello { device, hello } => self.hello(*device, hello),
+            Write::Hello { device, hello } => self.hello(*device, hello, around),
             Write::DeviceAck { device, through } => {
                 // There is room for more in the window.
                 around.devices.push(*device);
