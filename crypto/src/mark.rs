@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chacha20poly1305::aead::{Aead, KeyInit as _, Payload};
+use chacha20poly1305::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use posthouse_spec::{RoomId, labels};
 use rand_core::CryptoRng;
@@ -16,6 +16,10 @@ use zeroize::Zeroizing;
 const NONCE_LEN: usize = 24;
 /// What is inside, bytes: two numbers of eight.
 const INSIDE_LEN: usize = 16;
+/// What proves it, bytes.
+const TAG_LEN: usize = 16;
+/// The label, in front of the room.
+const LABEL: &[u8] = labels::MARK_KEY.as_bytes();
 
 /// The key of one relay's marks. It never leaves the relay's store.
 pub struct MarkKey(Zeroizing<[u8; 32]>);
@@ -50,12 +54,16 @@ impl MarkKey {
     pub fn seal(&self, room: &RoomId, marked: Marked, rng: &mut impl CryptoRng) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         rng.fill_bytes(&mut nonce);
-        let mut inside = [0; INSIDE_LEN];
-        inside[..8].copy_from_slice(&marked.device.to_be_bytes());
-        inside[8..].copy_from_slice(&marked.number.to_be_bytes());
-        let aad = associated(room);
-        let sealed = self.cipher().encrypt(&XNonce::from(nonce), Payload { msg: &inside, aad: &aad }).ok()?;
-        Some([&nonce[..], &sealed].concat())
+        // In place, because every message to another relay gets a mark.
+        let mut mark = Vec::with_capacity(NONCE_LEN + INSIDE_LEN + TAG_LEN);
+        mark.extend_from_slice(&nonce);
+        mark.extend_from_slice(&marked.device.to_be_bytes());
+        mark.extend_from_slice(&marked.number.to_be_bytes());
+        let inside = mark.get_mut(NONCE_LEN..)?;
+        let tag =
+            self.cipher().encrypt_inout_detached(&nonce.into(), &associated(room), inside.into()).ok()?;
+        mark.extend_from_slice(&tag);
+        Some(mark)
     }
 
     /// Whom a mark names, if this relay made it for a message in `room`.
@@ -74,8 +82,11 @@ impl MarkKey {
 }
 
 /// Binds a mark to its room, under its label.
-fn associated(room: &RoomId) -> Vec<u8> {
-    [labels::MARK_KEY.as_bytes(), room.as_bytes().as_slice()].concat()
+fn associated(room: &RoomId) -> [u8; LABEL.len() + 32] {
+    let mut bytes = [0; LABEL.len() + 32];
+    bytes[..LABEL.len()].copy_from_slice(LABEL);
+    bytes[LABEL.len()..].copy_from_slice(room.as_bytes());
+    bytes
 }
 
 #[cfg(test)]

@@ -57,29 +57,26 @@ pub(crate) struct NewItem {
 /// Relays of an epoch as they are stored and told to devices.
 pub(crate) type Relays = List<Domain, MAX_LEAVES>;
 
-/// The item columns that [`delivery`] and [`lane_item`] read, behind a position in column 0.
-pub(crate) const ITEM_COLUMNS: &str =
-    "i.kind, i.room, i.hub, i.epoch, i.origin, i.received, i.relays, i.body, i.mark";
+/// The item columns that [`delivery`] reads, behind a position in column 0. Each column of each row costs, so that nothing
+/// else is asked for.
+pub(crate) const DELIVERY_COLUMNS: &str = "i.kind, i.body, i.room, i.epoch, i.origin, i.received, i.relays";
+/// The item columns that [`lane_item`] reads, behind a position in column 0.
+pub(crate) const LANE_COLUMNS: &str = "i.kind, i.body, i.room, i.epoch, i.hub, i.mark";
 
+/// What both begin with.
 struct Stored {
     kind: i64,
-    room: RoomId,
-    hub: Domain,
-    epoch: Epoch,
-    origin: Domain,
-    received: Millis,
     body: Vec<u8>,
+    room: RoomId,
+    epoch: Epoch,
 }
 
 fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     Ok(Stored {
         kind: row.row_id(1)?,
-        room: row.fixed(2, RoomId::from_slice)?,
-        hub: row.domain(3)?,
+        body: row.blob(2)?,
+        room: row.fixed(3, RoomId::from_slice)?,
         epoch: Epoch(row.number(4)?),
-        origin: row.domain(5)?,
-        received: Millis(row.number(6)?),
-        body: row.blob(8)?,
     })
 }
 
@@ -97,19 +94,21 @@ pub(crate) fn delivery(row: &SqliteRow) -> Result<Bytes, StoreError> {
     let delivery = match item.kind {
         kind if kind == ItemKind::Message as i64 => Delivery::Message(MessageDelivery {
             room: item.room,
-            origin: item.origin,
+            origin: row.domain(5)?,
             epoch: item.epoch,
             body: octets(item.body)?,
-            received: item.received,
+            received: Millis(row.number(6)?),
         }),
         kind if kind == ItemKind::Decided as i64 => Delivery::Decided(DecidedDelivery {
             room: item.room,
             decided: decided(&item.body)?,
             relays: row.cbor(7)?,
         }),
-        kind if kind == ItemKind::EpochEnd as i64 => {
-            Delivery::EpochEnd(EpochEndDelivery { room: item.room, origin: item.origin, epoch: item.epoch })
-        }
+        kind if kind == ItemKind::EpochEnd as i64 => Delivery::EpochEnd(EpochEndDelivery {
+            room: item.room,
+            origin: row.domain(5)?,
+            epoch: item.epoch,
+        }),
         kind if kind == ItemKind::Delivery as i64 => return Ok(item.body.into()),
         kind => return Err(StoreError::damaged(format!("an item of kind {kind} in a mailbox"))),
     };
@@ -119,10 +118,10 @@ pub(crate) fn delivery(row: &SqliteRow) -> Result<Bytes, StoreError> {
 /// The item of a row as another relay gets it, encoded.
 pub(crate) fn lane_item(row: &SqliteRow) -> Result<Bytes, StoreError> {
     let item = stored(row)?;
-    let (room, hub, epoch) = (item.room, item.hub, item.epoch);
+    let (room, hub, epoch) = (item.room, row.domain(5)?, item.epoch);
     let item = match item.kind {
         kind if kind == ItemKind::Message as i64 => {
-            let mark = row.blob_or_null(9)?.map(octets).transpose()?;
+            let mark = row.blob_or_null(6)?.map(octets).transpose()?;
             Item::Message(MessageItem { room, hub, epoch, body: octets(item.body)?, mark })
         }
         kind if kind == ItemKind::Decided as i64 => {

@@ -17,7 +17,7 @@ use super::cache::LaneEntry;
 use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::handle::Store;
-use super::items::{ITEM_COLUMNS, ItemKind, NewItem, Submitter, lane_item};
+use super::items::{ItemKind, LANE_COLUMNS, NewItem, Submitter, lane_item};
 use super::rows::limit;
 use super::tx::Tx;
 use super::types::{LaneId, LaneItem, LaneStatus};
@@ -157,7 +157,7 @@ impl Store {
     ) -> Result<Vec<LaneItem>, StoreError> {
         let doing = "read the outbox";
         let text = format!(
-            "SELECT o.seq - l.base, {ITEM_COLUMNS} FROM lanes l JOIN outbox o ON o.lane = l.id AND o.seq >= l.base + ? \
+            "SELECT o.seq - l.base, {LANE_COLUMNS} FROM lanes l JOIN outbox o ON o.lane = l.id AND o.seq >= l.base + ? \
              JOIN items i ON i.id = o.item WHERE l.peer = ? AND l.class = ? AND l.incarnation = ? \
              ORDER BY o.seq LIMIT {}",
             limit(max_items)

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::handle::Store;
-use super::items::{ITEM_COLUMNS, delivery};
+use super::items::{DELIVERY_COLUMNS, delivery};
 use super::rows::limit;
 use super::tx::Tx;
 use super::types::{HelloOutcome, Waiting};
@@ -41,7 +41,7 @@ impl Store {
         max_bytes: usize,
     ) -> Result<Vec<Waiting>, StoreError> {
         let text = format!(
-            "SELECT m.seq, {ITEM_COLUMNS} FROM mailbox m JOIN items i ON i.id = m.item \
+            "SELECT m.seq, {DELIVERY_COLUMNS} FROM mailbox m JOIN items i ON i.id = m.item \
              WHERE m.device = (SELECT id FROM devices WHERE account = ? AND device = ? AND active = 1) AND m.seq > ? \
              ORDER BY m.seq LIMIT {}",
             limit(max_items)

@@ -25,6 +25,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 256;
 
+/// Rows that the writer's thread may be ahead: what it returns are short rows of what it has deleted.
+const WRITER_ROWS: usize = 1024;
+
 /// The schema's steps. New ones are put at the end; what stands here is never changed.
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
@@ -58,6 +61,8 @@ pub(crate) async fn open(folder: &Path, domain: &Domain, node: &str) -> Result<O
     let marks = mark_key(&mut writer).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
+        // They are looked at when they come back; asking again before each read is a way to their thread and back.
+        .test_before_acquire(false)
         .connect_with(options(folder).read_only(true))
         .await
         .map_err(StoreError::sql("open connections that read"))?;
@@ -91,6 +96,7 @@ async fn connect(folder: &Path) -> Result<SqliteConnection, StoreError> {
         .synchronous(SqliteSynchronous::Full)
         // What was delivered is overwritten, so that a thief of the disk does not find it in free pages.
         .pragma("secure_delete", "ON")
+        .row_buffer_size(WRITER_ROWS)
         .connect()
         .await
         .map_err(StoreError::sql("open the database"))

@@ -9,8 +9,9 @@ use super::error::StoreError;
 /// A prepared statement's bound values.
 pub(crate) type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// The row counts for which statements are prepared: few, so that each is prepared once and then reused.
-const CHUNKS: [usize; 3] = [64, 8, 1];
+/// The row counts for which statements are prepared: few, so that each is prepared once and then reused, and so that a batch
+/// of any size takes few of them.
+pub(crate) const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// The number to write behind LIMIT for a read of `wanted` rows; the reader stops by itself at `wanted`. It stands in the
 /// text, because SQLite prepares a statement anew for each use when the limit is a bound value; and there are few of them,

@@ -9,7 +9,7 @@ use super::columns::{Columns, sql};
 use super::error::StoreError;
 use super::items::NewItem;
 use super::pending::{Pending, Woken};
-use super::rows::Insert;
+use super::rows::{CHUNKS, Insert};
 use super::types::LaneId;
 use crate::mailbox::MailboxKey;
 use crate::quota::Quota;
@@ -62,7 +62,7 @@ const DEVICE_STATE: Insert = Insert {
 /// How many numbers may leave a device's window before their hashes are deleted.
 const TRIM_EVERY: u64 = 64;
 /// How many item ids one statement deletes.
-const LOOSE_CHUNK: usize = 32;
+const LOOSE_CHUNK: usize = 128;
 
 impl Tx {
     /// Runs a statement of this program without values.
@@ -245,15 +245,20 @@ impl Tx {
     }
 
     async fn flush_acks(&mut self) -> Result<(), StoreError> {
-        for (device, through) in std::mem::take(&mut self.pending.mailbox_acks) {
-            let rows = sqlx::query("DELETE FROM mailbox WHERE device = ? AND seq <= ? RETURNING item")
-                .bind(device)
-                .bind(sql(through.0))
-                .fetch_all(&mut self.conn)
-                .await
-                .map_err(StoreError::sql("empty a mailbox"))?;
-            for row in rows {
-                self.pending.loose.push(row.row_id(0)?);
+        let acks: Vec<_> = self.pending.mailbox_acks.drain().collect();
+        let mut rest = &acks[..];
+        for chunk in CHUNKS {
+            while let Some((now, later)) = rest.split_at_checked(chunk) {
+                // Many mailboxes on one way to the connection's thread and back.
+                let text = "DELETE FROM mailbox WHERE device = ? AND seq <= ? RETURNING item;".repeat(chunk);
+                let query = now.iter().fold(sqlx::query(AssertSqlSafe(text)), |query, (device, through)| {
+                    query.bind(*device).bind(sql(through.0))
+                });
+                let rows = query.fetch_all(&mut self.conn).await;
+                for row in rows.map_err(StoreError::sql("empty mailboxes"))? {
+                    self.pending.loose.push(row.row_id(0)?);
+                }
+                rest = later;
             }
         }
         for (lane, before) in std::mem::take(&mut self.pending.lane_acks) {
@@ -268,9 +273,10 @@ impl Tx {
         loose.sort_unstable();
         loose.dedup();
         for chunk in loose.chunks(LOOSE_CHUNK) {
-            // A fixed number of places keeps this one prepared statement; the last id fills those left over.
-            let mut query = sqlx::query(AssertSqlSafe(loose_statement()));
-            for i in 0..LOOSE_CHUNK {
+            // Few numbers of places keep this few prepared statements; the last id fills those left over.
+            let places = chunk.len().next_power_of_two();
+            let mut query = sqlx::query(AssertSqlSafe(loose_statement(places)));
+            for i in 0..places {
                 query = query.bind(chunk.get(i).or(chunk.last()).copied());
             }
             query.execute(&mut self.conn).await.map_err(StoreError::sql("delete delivered items"))?;
@@ -279,8 +285,8 @@ impl Tx {
     }
 }
 
-fn loose_statement() -> String {
-    let places = vec!["?"; LOOSE_CHUNK].join(",");
+fn loose_statement(places: usize) -> String {
+    let places = vec!["?"; places].join(",");
     format!(
         "DELETE FROM items WHERE id IN ({places}) \
          AND NOT EXISTS (SELECT 1 FROM mailbox WHERE mailbox.item = items.id) \
