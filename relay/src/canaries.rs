@@ -23,6 +23,8 @@ const RATE: Rate = Rate { burst: 6, refill_ms: 10_000 };
 const MAX_RELAYS: usize = 4096;
 /// Own canaries that are remembered; the oldest is forgotten first.
 const MAX_SENT: usize = 256;
+/// How long one that still waits is waited for, milliseconds: a day. Later it may have expired on its lane.
+const WORTH_WAITING_MS: u64 = 24 * 60 * 60 * 1000;
 /// Length of a nonce, bytes.
 const NONCE: usize = 16;
 
@@ -194,8 +196,13 @@ impl Canaries {
     }
 
     fn waiting(&self, peer: &Domain) -> Option<Nonce> {
+        let now = (self.inner.clock)();
         let sent = lock(&self.inner.sent);
-        let here = |sent: &&Sent| sent.peer == *peer && matches!(sent.flight, Flight::Waiting { .. });
+        let here = |sent: &&Sent| {
+            sent.peer == *peer
+                && matches!(sent.flight, Flight::Waiting { .. })
+                && now < sent.at.after(WORTH_WAITING_MS)
+        };
         sent.iter().find(here).map(|sent| sent.nonce.clone())
     }
 

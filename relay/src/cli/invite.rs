@@ -9,6 +9,7 @@ use rand::Rng as _;
 
 use crate::config::Settings;
 use crate::keys::Keys;
+use crate::manifest;
 use crate::store::Store;
 
 /// Length of a token, bytes before encoding.
@@ -28,6 +29,9 @@ pub(super) async fn invite(
             "{} is no relay's data folder, and a token is good for one relay only; name its folder with --data, or its configuration with --config",
             settings.data.display()
         );
+    }
+    if manifest::newest(&settings.data, &settings.domain)?.is_some() {
+        Store::must_exist(&settings.data)?;
     }
     let mut secret = [0; TOKEN];
     rand::rng().fill_bytes(&mut secret);

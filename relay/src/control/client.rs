@@ -127,7 +127,11 @@ impl Running {
             while let Some(inner) = cause.source() {
                 cause = inner;
             }
-            ControlError::Broken { path: self.path.clone(), why: cause.to_string() }
+            let mut why = cause.to_string();
+            if error.is_decode() {
+                why.push_str("; it may be of another version than this program: restart it after an upgrade");
+            }
+            ControlError::Broken { path: self.path.clone(), why }
         };
         let response = request.send().await.map_err(broken)?;
         if response.status().is_success() {

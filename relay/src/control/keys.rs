@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::reply::{Reply, Trouble};
 use super::controlled::Controlled;
+use super::reply::{Reply, Trouble};
 use crate::keys::{KeysReport, Overlap, Replaced, Which};
 
 /// Which key is to be replaced.

@@ -7,8 +7,8 @@ use posthouse_federation::Rule;
 use posthouse_spec::Domain;
 use serde::{Deserialize, Serialize};
 
-use super::reply::{Reply, Trouble};
 use super::controlled::Controlled;
+use super::reply::{Reply, Trouble};
 use crate::peers::facts::{Changed, Detail, Pardoned, Summary};
 use crate::peers::gather::Desk;
 

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::controlled::Controlled;
@@ -23,12 +23,17 @@ use super::{doctor, keys, peers, reach, status};
 
 /// Commands that are served at once; more wait.
 const MAX_COMMANDS: usize = 16;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 64;
 /// Largest body of a command, bytes.
 const MAX_BODY: usize = 64 * 1024;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
-#[error("making the control socket {}: {why}", .path.display())]
+#[error(
+    "making the control socket {}: {why}; the data folder must be yours, and on a file system that has sockets",
+    .path.display()
+)]
 pub struct NoSocket {
     path: PathBuf,
     why: io::Error,
@@ -53,8 +58,11 @@ impl ControlSocket {
         let failed = |why| NoSocket { path: path.clone(), why };
         let place = Place::of(data).map_err(failed)?;
         clear(&path).map_err(failed)?;
-        let listener = UnixListener::bind(place.path()).map_err(failed)?;
+        let socket = UnixSocket::new_stream().map_err(failed)?;
+        socket.bind(place.path()).map_err(failed)?;
+        // Before anybody can be let in: in a folder that others may enter, the mask of the process would decide until then.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+        let listener = socket.listen(BACKLOG).map_err(failed)?;
         Ok(Self { listener, path, _place: place })
     }
 

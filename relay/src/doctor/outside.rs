@@ -10,12 +10,9 @@ use posthouse_spec::{Domain, Millis};
 use super::report::{Check, Report};
 use super::steps;
 use crate::config::Settings;
-use crate::keys::Keys;
-use crate::peers::rules::{Rules, Standing};
-use crate::store::{Store, StoreError, Wakes};
-
-/// The name under which the command opens the store.
-const NODE: &str = "operator";
+use crate::peers::rules::Standing;
+use crate::peers::stopped;
+use crate::store::StoreError;
 
 /// Looks for what is wrong with the way to `other`, while the relay of these settings does not run.
 pub async fn outside(settings: &Settings, other: &Domain, now: Millis) -> Report {
@@ -55,18 +52,8 @@ struct Stored {
 }
 
 async fn stored(settings: &Settings, other: &Domain) -> Result<Stored, String> {
-    match Keys::read(&settings.data) {
-        Ok(Some(_)) => {}
-        Ok(None) => return Err(format!("{} is no relay's data folder", settings.data.display())),
-        Err(error) => return Err(error.to_string()),
-    }
+    let (store, rules) = stopped::open(settings).await.map_err(|error| error.to_string())?;
     let words = |error: StoreError| error.to_string();
-    let opened = Store::open(&settings.data, &settings.domain, NODE, Wakes::none()).await;
-    let store = opened.map_err(|error| match error {
-        StoreError::Locked(_) => "the relay is just starting or stopping: ask again in a moment".to_owned(),
-        other => words(other),
-    })?;
-    let rules = Rules::new(store.clone(), None, settings.peers.policy.clone());
     let (standing, pinned) = (rules.standing(other).await, store.pinned(other).await);
     store.close().await;
     let pinned = pinned.map_err(words)?;

@@ -223,13 +223,11 @@ impl Inner {
         let listening = self.listen(state, keys).await?;
         let host = Arc::clone(&self.host) as Arc<dyn Host>;
         let node = listening.start(state.manifest.signed().clone(), host)?;
-        let federation = node.federation();
-        self.network.connect(federation.clone());
+        self.network.connect(node.federation());
         state.node = Some(node);
         // The operator may have changed a rule while there was no federation to be told of it.
-        match self.rules.effective().await {
-            Ok(policy) => federation.set_policy(policy),
-            Err(error) => tracing::error!(%error, "the rules cannot be read; those of a moment ago hold"),
+        if let Err(error) = self.rules.renew().await {
+            tracing::error!(%error, "the rules cannot be read; those of a moment ago hold");
         }
         // What was put on a lane after the node looked at the lanes and before it could be woken.
         match self.host.lanes().await {

@@ -6,3 +6,4 @@
 pub mod facts;
 pub mod gather;
 pub mod rules;
+pub mod stopped;

@@ -47,6 +47,15 @@ impl Rules {
         self.over(&base).await
     }
 
+    /// Tells a federation that has just been connected of the policy with all rules.
+    ///
+    /// # Errors
+    /// The store failed, and the policy that the federation was started with stays.
+    pub async fn renew(&self) -> Result<(), StoreError> {
+        let base = self.base.lock().await;
+        self.enforce(&base).await
+    }
+
     /// Makes a rule, in place of an earlier one: the newest word counts.
     ///
     /// # Errors
