@@ -7,14 +7,14 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use posthouse_crypto::Verified;
 use posthouse_crypto::manifest::{ManifestFault, follow};
+use posthouse_crypto::{Verified, manifest_hash};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::{Domain, ManifestSeq, Signed};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::failures::Failures;
+use super::failures::{Failures, LookedUp};
 use super::own::Own;
 use crate::discovery::Discovery;
 use crate::error::PeerError;
@@ -140,30 +140,31 @@ impl Directory {
                 decided => return decided.map_err(NotAdopted::into_violation),
             }
         }
-        let _turn = self.stranger(domain).await?;
-        let looked_up = match first {
+        let looked_up = (domain.clone(), (!first).then(|| manifest_hash(shown)));
+        let _turn = self.stranger(&looked_up).await?;
+        let found = match first {
             true => self.discover(domain).await.map(drop),
             false => Ok(()),
         };
         let unknown = |error: PeerError| {
-            self.failures.note(domain, self.own.now(), &error);
+            self.failures.note(&looked_up, self.own.now(), &error);
             Violation::new(PeerRule::UnknownDomain, error)
         };
-        looked_up.map_err(unknown)?;
+        found.map_err(unknown)?;
         self.adopt(domain, shown).await.map_err(|not| {
             let violation = not.into_violation();
-            self.failures.note(domain, self.own.now(), &violation);
+            self.failures.note(&looked_up, self.own.now(), &violation);
             violation
         })
     }
 
     /// A turn for a look-up on somebody else's word. One that failed a moment ago is not done again.
-    async fn stranger(&self, domain: &Domain) -> Result<SemaphorePermit<'_>, Violation> {
+    async fn stranger(&self, what: &LookedUp) -> Result<SemaphorePermit<'_>, Violation> {
         let turn = tokio::time::timeout(STRANGER_PATIENCE, self.strangers.acquire()).await;
         let busy =
             || Violation::new(PeerRule::Unavailable, "too many unknown relays call at once: try again");
         let turn = turn.ok().and_then(Result::ok).ok_or_else(busy)?;
-        match self.failures.recent(domain, self.own.now()) {
+        match self.failures.recent(what, self.own.now()) {
             Some(why) => Err(Violation::new(
                 PeerRule::UnknownDomain,
                 format!("it was looked up a moment ago, try again later: {why}"),
@@ -173,9 +174,9 @@ impl Directory {
     }
 
     /// A turn for a look-up on somebody else's word, if there is one at once.
-    pub(super) fn stranger_now(&self, domain: &Domain) -> Option<SemaphorePermit<'_>> {
+    pub(super) fn stranger_now(&self, what: &LookedUp) -> Option<SemaphorePermit<'_>> {
         let turn = self.strangers.try_acquire().ok()?;
-        self.failures.recent(domain, self.own.now()).is_none().then_some(turn)
+        self.failures.recent(what, self.own.now()).is_none().then_some(turn)
     }
 
     /// Pins a manifest that follows the pinned one, by itself or over links that are fetched.

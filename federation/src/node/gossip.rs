@@ -13,6 +13,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 use libp2p::gossipsub::{Event, MessageAcceptance, PublishError};
 use posthouse_crypto::manifest::follow;
+use posthouse_crypto::manifest_hash;
 use posthouse_spec::limits::MAX_GOSSIP;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
@@ -180,11 +181,12 @@ impl Directory {
 
     /// Fetches the links before a manifest that was overheard, unless too many such look-ups run or it failed just now.
     async fn catch_up(&self, domain: &Domain, shown: &Signed<Manifest>) {
-        let Some(_turn) = self.stranger_now(domain) else { return };
+        let looked_up = (domain.clone(), Some(manifest_hash(shown)));
+        let Some(_turn) = self.stranger_now(&looked_up) else { return };
         if let Err(not) = self.adopt(domain, shown).await {
             let why = not.into_error(domain);
             tracing::debug!(%domain, %why, "a manifest that was gossiped is not followed");
-            self.failures.note(domain, self.own.now(), &why);
+            self.failures.note(&looked_up, self.own.now(), &why);
         }
     }
 }
