@@ -5,8 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use posthouse_spec::{Incarnation, LaneSeq};
 
-use super::error::StoreError;
-use super::handle::Store;
 use super::types::LaneId;
 
 /// Lanes that are remembered. Of others it is not known what was sent, and a restore from a copy is noticed on them only
@@ -44,29 +42,5 @@ impl Handed {
             Some(_) => Some(at_start),
             None => (lanes.len() < MAX_LANES).then_some(at_start),
         }
-    }
-}
-
-impl Store {
-    /// Remembers that from now on items of a lane may have left this relay. `false`: the lane has begun another life.
-    pub(super) async fn begin_sending(
-        &self,
-        lane: &LaneId,
-        incarnation: Incarnation,
-    ) -> Result<bool, StoreError> {
-        let lane = lane.clone();
-        self.queue(move |tx| {
-            Box::pin(async move {
-                let ledger = &mut tx.lane(&lane).await?.ledger;
-                if ledger.incarnation != incarnation {
-                    return Ok(false);
-                }
-                if !std::mem::replace(&mut ledger.sending, true) {
-                    tx.pending.lanes.insert(lane);
-                }
-                Ok(true)
-            })
-        })
-        .await
     }
 }

@@ -40,6 +40,7 @@ mod refusals;
 mod room_entries;
 mod rooms;
 mod rows;
+mod sending;
 mod sessions;
 mod submits;
 mod sweep;
