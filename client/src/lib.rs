@@ -5,8 +5,8 @@
 //! there and needs no network; [`Client::sync`] carries it to the relay and brings what waits there, and tells what
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
-mod client;
 mod chain;
+mod client;
 mod clock;
 mod connection;
 mod context;

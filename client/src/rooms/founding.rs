@@ -3,12 +3,9 @@
 //! Each step is durable before the next one begins, and each may be asked for again: the claim keeps its nonce, the room
 //! its id, the commit its bytes. So a crash anywhere goes on where it stopped, and makes nothing twice.
 
-use std::collections::BTreeSet;
-
-use posthouse_crypto::room::inspect_key_package;
 use posthouse_crypto::room::member::{LeafIdentity, Room};
-use posthouse_crypto::{Account, KnownAccount, Verified, lineage};
-use posthouse_spec::account::{ClaimedKeyPackage, ClaimedKeyPackages, Invited, KeyClaim};
+use posthouse_crypto::{KnownAccount, Verified, lineage};
+use posthouse_spec::account::{ClaimedKeyPackages, KeyClaim};
 use posthouse_spec::cbor::{List, Octets};
 use posthouse_spec::client::Refusal;
 use posthouse_spec::client::http::{
@@ -16,12 +13,13 @@ use posthouse_spec::client::http::{
 };
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::{
-    CommitClaim, CommitUpload, Decided, RelayRef, RoomContext, RoomKind, Suite, WelcomeBundle,
+    CommitClaim, CommitUpload, Decided, RelayRef, RoomContext, RoomKind, WelcomeBundle,
 };
 use posthouse_spec::{AccountId, Alias, Incarnation, Malformed, ManifestSeq, RoomId, Signed};
 use reqwest::Method;
 
 use super::decided;
+use super::fit::{Fit, SUITE, fit_packages};
 use super::intake::{Intake, Taken};
 use super::welcome::is_invited;
 use crate::clock;
@@ -36,8 +34,6 @@ use crate::vault::owner::Owner;
 use crate::vault::requests::{self, Answer};
 use crate::vault::rooms::{self, RoomRow};
 
-/// The suite of a new room.
-const SUITE: Suite = Suite::PostQuantum;
 /// How long a claim is worth repeating, milliseconds: a relay refuses one that is older than a day.
 const CLAIM_LIFETIME_MS: u64 = 20 * 60 * 60 * 1000;
 /// How often an invitation is made anew before its messages are given up.
@@ -206,38 +202,6 @@ async fn foundings_reset(context: &Context, peer: &AccountId) -> Result<(), Clie
     Ok(tx.commit().await?)
 }
 
-/// A key package that was checked, with its place in the Welcome.
-pub(crate) struct Fit {
-    bytes: Vec<u8>,
-    invited: Invited,
-}
-
-/// Those that are really of active devices of the account, one of each. A relay could hand out its own.
-pub(crate) fn fit_packages(packages: &[ClaimedKeyPackage], account: &Account) -> Vec<Fit> {
-    let mut devices = BTreeSet::new();
-    let fit = packages.iter().filter_map(|package| fit_package(package, account));
-    fit.filter(|fit| devices.insert(fit.invited.device)).collect()
-}
-
-fn fit_package(package: &ClaimedKeyPackage, account: &Account) -> Option<Fit> {
-    let info = inspect_key_package(&package.key_package).ok()?;
-    let claim = &info.claim;
-    let theirs = claim.account == account.id()
-        && claim.device == package.device
-        && account.is_active(&claim.device)
-        && account.held(&claim.device, claim.seq, &claim.head);
-    (theirs && info.suite == SUITE).then(|| Fit {
-        bytes: package.key_package.to_vec(),
-        invited: Invited {
-            account: claim.account,
-            device: claim.device,
-            domain: claim.home.clone(),
-            key_package: info.hash,
-            ticket: package.ticket,
-        },
-    })
-}
-
 /// Makes the room here.
 pub(crate) async fn found(
     context: &Context,
@@ -366,9 +330,7 @@ pub(crate) async fn finish(
             }
             Taken::Later => {
                 let doing = "have the room's hub decide the invitation";
-                return Err(context
-                    .relay
-                    .wrong(doing, &"the decision is newer than the manifest of its hub"));
+                return Err(context.relay.wrong(doing, "the decision is newer than the manifest of its hub"));
             }
         }
     }

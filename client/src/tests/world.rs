@@ -28,6 +28,7 @@ use crate::event::Event;
 use crate::model::{Conversation, Direction, Page};
 use crate::profile::{Profile, Unlock};
 use crate::register;
+use crate::rooms::fit;
 use crate::rooms::founding::{self, leaf_identity};
 use crate::sync::testing;
 use crate::vault::foundings::{self, PendingCommit};
@@ -146,7 +147,7 @@ impl World {
         tx.commit().await.expect("durable");
         let room = founding::found(context, &peer, &self.manifest).await.expect("a room");
         let package = with.claimed().await;
-        let fit = founding::fit_packages(&[package], &with.context().owner.account);
+        let fit = fit::fit_packages(&[package], &with.context().owner.account);
         let commit = founding::invite(context, &room, &fit).await.expect("a commit");
         let decided = self.decide(&commit);
         founding::finish(context, &room, &decided).await.expect("merged");
