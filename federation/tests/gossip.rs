@@ -156,10 +156,10 @@ impl Gossiper {
                 };
                 match event {
                     SwarmEvent::ConnectionEstablished { peer_id, .. } => {
-                        met.take().into_iter().for_each(|met| drop(met.send(peer_id)));
+                        let _ = met.take().map(|met| met.send(peer_id));
                     }
                     SwarmEvent::Behaviour(BareEvent::Gossip(gossipsub::Event::Subscribed { .. })) => {
-                        joined.take().into_iter().for_each(|joined| drop(joined.send(())));
+                        let _ = joined.take().map(|joined| joined.send(()));
                     }
                     SwarmEvent::Behaviour(BareEvent::Gossip(gossipsub::Event::Message {
                         message, ..

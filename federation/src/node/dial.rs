@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn quic_and_tcp_are_told_apart_and_the_rest_is_left_out() {
-        let peer = libp2p::PeerId::random();
+        let peer = PeerId::random();
         let with_peer = format!("/ip4/1.1.1.1/tcp/5/p2p/{peer}");
         let found = dialable(
             &manifest(&[

@@ -74,13 +74,13 @@ async fn an_invite_is_good_as_often_as_it_says_and_beside_a_running_relay() {
     })
     .await;
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_posthouse-relay"))
-        .args(["invite", "--uses", "1", "--expires-days", "20000", "--data"])
+        .args(["invite", "--uses", "1", "--expires-days", "20000", "--domain", "a.localhost", "--data"])
         .arg(&data)
         .output()
         .unwrap();
     assert!(!output.status.success(), "a bound on the days");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_posthouse-relay"))
-        .args(["invite", "--uses", "1", "--expires-days", "3650", "--data"])
+        .args(["invite", "--uses", "1", "--expires-days", "3650", "--domain", "a.localhost", "--data"])
         .arg(&data)
         .output()
         .unwrap();

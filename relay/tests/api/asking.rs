@@ -46,6 +46,7 @@ async fn the_document_lists_every_route() {
     let expected = [
         "delete /v1/blocks/{account}",
         "get /.well-known/posthouse/manifest",
+        "get /.well-known/posthouse/manifests/{seq}",
         "get /healthz",
         "get /metrics",
         "get /readyz",
@@ -54,6 +55,7 @@ async fn the_document_lists_every_route() {
         "get /v1/devices",
         "get /v1/key-packages",
         "get /v1/relays/{domain}",
+        "get /v1/relays/{domain}/manifests/{seq}",
         "get /v1/rooms/{room}",
         "get /v1/socket",
         "post /v1/accounts",
