@@ -1,0 +1,288 @@
+//! Every rule that a peer can break from outside, one after the other on one relay: each ends in its name, and honest people
+//! notice nothing.
+
+use anyhow::{Result, bail, ensure};
+use futures::AsyncWriteExt as _;
+use posthouse_crypto::SigningKey;
+use posthouse_hostile::peer::{Connection, Identity, read_frame, send_envelope, varint, write_frame};
+use posthouse_spec::cbor::Octets;
+use posthouse_spec::envelope::{CanaryItem, Envelope, Item};
+use posthouse_spec::ids::{Incarnation, LaneSeq, ManifestSeq};
+use posthouse_spec::peer::deliver::{DeliverFrame, ReceiptFrame};
+use posthouse_spec::peer::hello::{Hello, HelloResponse, PeerRule};
+use posthouse_spec::peer::{MailbagRequest, MailbagResponse, deliver, mailbag};
+use posthouse_spec::{Cbor as _, Domain};
+use posthouse_tests::{Network, Person, Relay};
+
+use crate::{LANE, item};
+
+/// How a rule is broken.
+enum Break {
+    /// By a hello.
+    Hello(fn(&Identity, &mut Hello)),
+    /// By a second hello, after one that was taken.
+    SecondHello(fn(&Identity, &mut Hello)),
+    /// By an envelope on a lane that was opened.
+    Envelope(fn(&mut Envelope)),
+    /// By bytes on a lane that was opened.
+    Bytes(fn() -> Vec<u8>),
+    /// In a way of its own.
+    Else(&'static str),
+    /// Not from outside, or only there where it is tested.
+    Elsewhere(&'static str),
+}
+
+/// Every rule; a new one has to be put here.
+fn how(rule: PeerRule) -> Break {
+    match rule {
+        PeerRule::Malformed => Break::Bytes(|| framed(&[0x82, 0x18, 0x02, 0x43, 0, 0, 0])),
+        PeerRule::FrameTooLong => Break::Bytes(|| varint(1 << 30)),
+        PeerRule::OutOfTurn => Break::Bytes(|| {
+            let open = deliver::Open {
+                class: posthouse_spec::envelope::LaneClass::Messages,
+                incarnation: LANE,
+                oldest: LaneSeq(1),
+            };
+            framed(&DeliverFrame::Open(open).to_cbor())
+        }),
+        PeerRule::Version => Break::Hello(|_, hello| (hello.min_version, hello.max_version) = (900, 901)),
+        PeerRule::ManifestSignature => Break::Hello(|evil, hello| {
+            let manifest = evil.manifest.peek().expect("it was made here");
+            hello.manifest = SigningKey::from_seed(&[9; 32]).sign(&manifest);
+        }),
+        PeerRule::ClockSkew => Break::Hello(|_, hello| hello.now = hello.now.after(86_400_000)),
+        PeerRule::NotANode => Break::Else("another node says its hello"),
+        PeerRule::ManifestChain => Break::SecondHello(|evil, hello| {
+            hello.manifest = evil.manifest_with(|manifest| manifest.seq = ManifestSeq(2));
+        }),
+        PeerRule::Equivocation => Break::SecondHello(|evil, hello| {
+            hello.manifest = evil.manifest_with(|manifest| manifest.created = manifest.created.after(1));
+        }),
+        PeerRule::ForgedOrigin => Break::Envelope(|envelope| envelope.origin = domain("b.localhost")),
+        PeerRule::WrongDestination => {
+            Break::Envelope(|envelope| envelope.destination = domain("b.localhost"))
+        }
+        PeerRule::Gap => Break::Envelope(|envelope| envelope.first = LaneSeq(5)),
+        PeerRule::WrongLane => Break::Envelope(|envelope| envelope.incarnation = Incarnation::new([8; 16])),
+        PeerRule::WrongItem => Break::Envelope(|envelope| {
+            let canary =
+                Item::Canary(CanaryItem { nonce: Octets::new(vec![7; 8]).expect("short"), answer: false })
+                    .to_cbor();
+            envelope.items =
+                posthouse_spec::cbor::List::new(vec![Octets::new(canary).expect("small")]).expect("one");
+        }),
+        PeerRule::EnvelopeSignature => Break::Else("signed by a key that is no node's"),
+        PeerRule::NoHello => Break::Else("a lane before hello"),
+        PeerRule::TooManyStreams => Break::Else("streams without end"),
+        PeerRule::NotAllowed => Break::Else("the operator has denied it"),
+        PeerRule::UnknownDomain => Break::Else("nobody can look it up"),
+        PeerRule::TooFast => Break::Else("hellos without end"),
+        PeerRule::CutOff => Break::Else("one forgery after the other"),
+        PeerRule::NotAHolder => Break::Else("asks for mailbags here"),
+        PeerRule::OverCredit => {
+            Break::Elsewhere("federation::link, because a relay grants anew before it reads on")
+        }
+        PeerRule::Unavailable => Break::Elsewhere("no peer's fault"),
+        PeerRule::HolderFull => Break::Elsewhere("tests/tests/mailbags.rs"),
+        PeerRule::BadGossip => Break::Elsewhere("federation/tests/gossip.rs"),
+    }
+}
+
+fn domain(text: &str) -> Domain {
+    text.parse().expect("a domain of the test")
+}
+
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    let mut frame = varint(bytes.len() as u64);
+    frame.extend_from_slice(bytes);
+    frame
+}
+
+/// A hostile relay that is known under a name of its own.
+struct Evil<'a> {
+    identity: Identity,
+    relay: &'a Relay,
+}
+
+impl Evil<'_> {
+    async fn connect(&self) -> Result<Connection> {
+        Connection::dial(&self.identity, &self.relay.peer_address()).await
+    }
+
+    async fn hello(&self, connection: &mut Connection, hello: &Hello) -> Result<Option<PeerRule>> {
+        match connection.hello(hello).await? {
+            HelloResponse::Hello(_) => Ok(None),
+            HelloResponse::Refused(refusal) => Ok(Some(refusal.rule)),
+        }
+    }
+
+    async fn introduced(&self) -> Result<Connection> {
+        let mut connection = self.connect().await?;
+        match self.hello(&mut connection, &self.identity.hello()).await? {
+            None => Ok(connection),
+            Some(rule) => bail!("an honest hello was refused: {rule}"),
+        }
+    }
+
+    fn envelope(&self) -> Envelope {
+        self.identity.envelope(&domain(self.relay.domain()), LANE, 1, &item())
+    }
+
+    async fn send(&self, signed: bytes::Bytes) -> Result<Option<PeerRule>> {
+        let mut connection = self.introduced().await?;
+        let (mut stream, _) = connection.deliver(LANE).await?;
+        Ok(refusal(send_envelope(&mut stream, signed).await?))
+    }
+
+    /// Breaks a rule, and says by which name that was refused.
+    async fn breaks(&self, rule: PeerRule) -> Result<Option<PeerRule>> {
+        let identity = &self.identity;
+        match how(rule) {
+            Break::Hello(change) => {
+                let mut hello = identity.hello();
+                change(identity, &mut hello);
+                self.hello(&mut self.connect().await?, &hello).await
+            }
+            Break::SecondHello(change) => {
+                let mut connection = self.introduced().await?;
+                let mut hello = identity.hello();
+                change(identity, &mut hello);
+                self.hello(&mut connection, &hello).await
+            }
+            Break::Envelope(change) => {
+                let mut envelope = self.envelope();
+                change(&mut envelope);
+                self.send(identity.node.sign(&envelope).as_bytes().clone()).await
+            }
+            Break::Bytes(bytes) => {
+                let mut connection = self.introduced().await?;
+                let (mut stream, _) = connection.deliver(LANE).await?;
+                stream.write_all(&bytes()).await?;
+                stream.flush().await?;
+                Ok(refusal(read_frame(&mut stream).await?))
+            }
+            Break::Else(_) => self.breaks_otherwise(rule).await,
+            Break::Elsewhere(_) => Ok(Some(rule)),
+        }
+    }
+
+    async fn breaks_otherwise(&self, rule: PeerRule) -> Result<Option<PeerRule>> {
+        let identity = &self.identity;
+        match rule {
+            PeerRule::EnvelopeSignature => {
+                let stranger = SigningKey::from_seed(&[5; 32]);
+                self.send(stranger.sign(&self.envelope()).as_bytes().clone()).await
+            }
+            PeerRule::NotANode => {
+                let other = Identity::publish("another.localhost").await?;
+                let mut connection = Connection::dial(&other, &self.relay.peer_address()).await?;
+                self.hello(&mut connection, &identity.hello()).await
+            }
+            PeerRule::NoHello => Ok(refusal(self.connect().await?.deliver(LANE).await?.1)),
+            PeerRule::TooManyStreams => {
+                let connection = self.introduced().await?;
+                let floods = (0..200).map(|_| connection.flood());
+                let told = futures::future::join_all(floods).await;
+                Ok(told.into_iter().flatten().find(|told| *told == rule))
+            }
+            PeerRule::NotAllowed => {
+                self.relay.admin(&["peers", "deny", identity.domain.as_str()]).await?;
+                self.hello(&mut self.connect().await?, &identity.hello()).await
+            }
+            PeerRule::UnknownDomain => {
+                let mut hello = identity.hello();
+                hello.manifest =
+                    identity.manifest_with(|manifest| manifest.domain = domain("nowhere.localhost"));
+                self.hello(&mut self.connect().await?, &hello).await
+            }
+            PeerRule::TooFast => {
+                let mut connection = self.connect().await?;
+                for _ in 0..10_000 {
+                    if let Some(rule) = self.hello(&mut connection, &identity.hello()).await? {
+                        return Ok(Some(rule));
+                    }
+                }
+                Ok(None)
+            }
+            PeerRule::CutOff => {
+                let mut envelope = self.envelope();
+                envelope.origin = domain("b.localhost");
+                let forged = identity.node.sign(&envelope).as_bytes().clone();
+                for _ in 0..4 {
+                    // The last refusal may be lost with the connection.
+                    let _ = self.send(forged.clone()).await;
+                }
+                loop {
+                    let told = self.hello(&mut self.connect().await?, &identity.hello()).await;
+                    if let Ok(Some(rule)) = told {
+                        return Ok(Some(rule));
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+            PeerRule::NotAHolder => {
+                let mut connection = self.introduced().await?;
+                let mut stream = connection.open(mailbag::PROTOCOL).await?;
+                write_frame(&mut stream, &MailbagRequest::List(1).to_cbor()).await?;
+                match read_frame(&mut stream).await? {
+                    MailbagResponse::Rejected(refusal) => Ok(Some(refusal.rule)),
+                    other => bail!("{other:?}"),
+                }
+            }
+            other => bail!("nobody says how {other} is broken"),
+        }
+    }
+}
+
+fn refusal(answer: ReceiptFrame) -> Option<PeerRule> {
+    match answer {
+        ReceiptFrame::Refused(refusal) => Some(refusal.rule),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn every_misbehaviour_ends_in_its_verdict_and_honest_people_notice_nothing() -> Result<()> {
+    let network = Network::of_two().await?;
+    let alice = Person::register(&network, "alice@a.localhost").await?;
+    let bob = Person::register(&network, "bob@b.localhost").await?;
+    alice.befriend(&bob).await?;
+    let relay = network.relay("a.localhost");
+    let (mut sent, mut wrong) = (Vec::new(), Vec::new());
+    for rule in PeerRule::ALL {
+        let identity = Identity::publish(&format!("{}.localhost", rule.name())).await?;
+        network.add_override(identity.domain.as_str(), &identity.url)?;
+        let evil = Evil { identity, relay };
+        match evil.breaks(*rule).await {
+            Ok(Some(told)) if told == *rule => {}
+            other => wrong.push(format!("{rule}: {other:?}")),
+        }
+        if !matches!(how(*rule), Break::Elsewhere(_)) {
+            sent.push(format!("after {rule}"));
+            alice.send(&bob, &sent[sent.len() - 1]).await?;
+        }
+    }
+    ensure!(wrong.is_empty(), "not refused by its name: {}", wrong.join("; "));
+    bob.expect(&sent.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let log = std::fs::read_to_string(relay.log())?;
+    for rule in PeerRule::ALL.iter().filter(|rule| !matches!(how(**rule), Break::Elsewhere(_))) {
+        ensure!(log.contains(rule.name()), "the operator is not told of {rule}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_relay_that_is_cut_off_is_shown_and_may_be_forgiven() -> Result<()> {
+    let network = Network::of_two().await?;
+    let relay = network.relay("a.localhost");
+    let identity = Identity::publish("evil.localhost").await?;
+    network.add_override("evil.localhost", &identity.url)?;
+    let evil = Evil { identity, relay };
+    ensure!(evil.breaks(PeerRule::CutOff).await? == Some(PeerRule::CutOff));
+    let shown = relay.admin(&["peers", "show", "evil.localhost"]).await?;
+    ensure!(shown.contains("CUT OFF until") && shown.contains("forged-origin 4"), "{shown}");
+    let pardoned = relay.admin(&["peers", "pardon", "evil.localhost"]).await?;
+    ensure!(pardoned.contains("is forgiven"), "{pardoned}");
+    evil.introduced().await?;
+    Ok(())
+}
