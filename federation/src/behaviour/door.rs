@@ -1,8 +1,8 @@
 //! How often somebody may come: a token bucket for each address, before anything is spent on a handshake.
 //!
 //! A public address has one of its own, or shares its /64 of IPv6. Addresses of this machine, and private ones where the
-//! operator federates on a private network, may stand for many relays behind one proxy: their buckets are
-//! [`NEAR`] times as wide. A circuit has no address; who carries it bounds those.
+//! operator federates on a private network, may stand for many relays behind one proxy: their buckets fill
+//! [`NEAR`] times as fast, and hold [`NEAR_BURST`] times as much. A circuit has no address; who carries it bounds those.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,8 +25,10 @@ use crate::discovery::is_public;
 
 /// Addresses whose bucket is remembered, 32 bytes each; those that come on top share one.
 const MAX_ADDRESSES: usize = 16_384;
-/// How much wider the bucket of a near address is.
+/// How much faster the bucket of a near address fills.
 const NEAR: u64 = 20;
+/// How much more it holds: each handshake costs a millisecond or two, and honest relays come one after the other.
+const NEAR_BURST: u64 = 2;
 /// Tokens for one connection: a minute's worth at once needs no fraction of a second's then.
 const TOKENS: u64 = 60;
 
@@ -47,11 +49,13 @@ pub(crate) struct Door {
 
 impl Door {
     pub(super) fn new(connections_per_minute: u64, allow_private: bool) -> Self {
-        let rate =
-            |per_minute: u64| Rate { per_second: per_minute, burst: per_minute.saturating_mul(TOKENS) };
+        let rate = |faster: u64, more: u64| Rate {
+            per_second: connections_per_minute.saturating_mul(faster),
+            burst: connections_per_minute.saturating_mul(TOKENS * more),
+        };
         Self {
-            public: rate(connections_per_minute),
-            near: rate(connections_per_minute.saturating_mul(NEAR)),
+            public: rate(1, 1),
+            near: rate(NEAR, NEAR_BURST),
             allow_private,
             started: Instant::now(),
             buckets: HashMap::new(),
@@ -64,8 +68,8 @@ impl Door {
         let rate = if near { self.near } else { self.public };
         let from = network(from);
         if self.buckets.len() >= MAX_ADDRESSES && !self.buckets.contains_key(&from) {
-            let widest = self.near;
-            self.buckets.retain(|_, bucket| !bucket.is_full(widest, now));
+            let slowest = self.public;
+            self.buckets.retain(|_, bucket| !bucket.is_full(slowest, now));
             if self.buckets.len() >= MAX_ADDRESSES {
                 return self.shared.take(rate, TOKENS, now).is_ok();
             }
@@ -171,9 +175,10 @@ mod tests {
     #[test]
     fn near_addresses_stand_for_many() {
         let mut door = Door::new(120, false);
-        assert_eq!(come(&mut door, "127.0.0.1", 5_000, 1), 2_400);
+        assert_eq!(come(&mut door, "127.0.0.1", 5_000, 1), 240);
+        assert_eq!(come(&mut door, "127.0.0.1", 5_000, 1_001), 40);
         assert_eq!(come(&mut door, "10.0.0.1", 5_000, 1), 120);
-        assert_eq!(come(&mut Door::new(120, true), "10.0.0.1", 5_000, 1), 2_400);
+        assert_eq!(come(&mut Door::new(120, true), "10.0.0.1", 5_000, 1), 240);
     }
 
     #[test]

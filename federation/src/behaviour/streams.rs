@@ -25,6 +25,8 @@ use super::protocol::{Negotiate, Protocol};
 const MAX_STREAMS_PER_PEER: usize = 32;
 /// Streams beyond that which are told why they are refused, at once for each peer; the rest is reset without a word.
 const MAX_REFUSALS_PER_PEER: usize = 16;
+/// Streams that were reset, after which that is told even though no place is free.
+const RESETS_AT_ONCE: u32 = 32;
 /// How long the negotiation of one stream may take.
 const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ pub(crate) enum Admission {
     Admitted(OwnedSemaphorePermit),
     /// The peer has too many; it is to be told so.
     Refused(OwnedSemaphorePermit),
+    /// The peer has so many that it is told nothing any more.
+    Reset,
 }
 
 /// A stream that a peer has opened.
@@ -186,9 +190,15 @@ impl Handler {
         let Some(protocol) = protocol else { return };
         let Some(admission) = self.gate.admit() else {
             metrics::counter!("posthouse_peer_streams_reset_total").increment(1);
-            self.gate.resets.fetch_add(1, Ordering::Relaxed);
-            return;
+            if self.gate.resets.fetch_add(1, Ordering::Relaxed) + 1 < RESETS_AT_ONCE {
+                return;
+            }
+            return self.hand_over(stream, protocol, Admission::Reset);
         };
+        self.hand_over(stream, protocol, admission);
+    }
+
+    fn hand_over(&self, stream: Stream, protocol: Protocol, admission: Admission) {
         let resets = self.gate.resets.swap(0, Ordering::Relaxed);
         let (peer, connection) = (self.peer, self.connection);
         let inbound = Inbound { peer, connection, protocol, stream, admission, resets };

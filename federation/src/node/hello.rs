@@ -10,9 +10,7 @@ use posthouse_crypto::Verified;
 use posthouse_spec::cbor::List;
 use posthouse_spec::limits::{MAX_CLOCK_SKEW_MS, MAX_MANIFEST};
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::peer::hello::{
-    Hello, HelloResponse, MIN_PEER_VERSION, PEER_VERSION, PeerRule,
-};
+use posthouse_spec::peer::hello::{Hello, HelloResponse, MIN_PEER_VERSION, PEER_VERSION, PeerRule};
 use posthouse_spec::{Domain, Millis};
 
 use super::contacts::Contacts;
@@ -111,7 +109,7 @@ impl Introductions {
         let manifest = match checked {
             Ok(manifest) => manifest,
             Err(violation) => {
-                report(domain, Protocol::Hello, &violation);
+                report(&self.peers, domain, Protocol::Hello, &violation);
                 // It was called at a node of its manifest, so nobody else has said that.
                 self.punish(domain, violation.rule).await;
                 return Err(refused(violation.rule, violation.detail));
@@ -147,7 +145,7 @@ impl Introductions {
             Err(violation) => {
                 let claimed = heard.as_ref().ok().and_then(|hello| hello.manifest.peek().ok());
                 let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
-                report(&who, Protocol::Hello, &violation);
+                report(&self.peers, &who, Protocol::Hello, &violation);
                 let version = heard.map_or(MIN_PEER_VERSION, |hello| hello.max_version);
                 if let Ok(stream) = reader.into_inner().reunite(writing) {
                     refuse(stream, Protocol::Hello, &violation, version).await;
@@ -281,7 +279,9 @@ fn check_version(hello: &Hello) -> Result<(), Violation> {
         return Ok(());
     }
     let (min, max) = (hello.min_version, hello.max_version);
-    let detail = format!("versions {min} to {max} were offered, this relay speaks {MIN_PEER_VERSION} to {PEER_VERSION}");
+    let detail = format!(
+        "versions {min} to {max} were offered, this relay speaks {MIN_PEER_VERSION} to {PEER_VERSION}"
+    );
     Err(Violation::new(PeerRule::Version, detail))
 }
 

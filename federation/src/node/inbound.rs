@@ -61,6 +61,7 @@ impl Reception {
         // The place is given back when this function ends.
         let _place = match admission {
             Admission::Admitted(place) => place,
+            Admission::Reset => return,
             Admission::Refused(_place) => {
                 let detail = "more streams are open than one peer may have: close some first";
                 let violation = Violation::new(PeerRule::TooManyStreams, detail);
@@ -117,7 +118,7 @@ impl Reception {
             }
         };
         if let Err(violation) = served {
-            report(&session.domain, protocol, &violation);
+            report(&self.peers, &session.domain, protocol, &violation);
             self.strike(connection, violation.rule, 1).await;
         }
     }
@@ -174,10 +175,11 @@ impl Reception {
     ) {
         let session = self.peers.session_on(connection);
         let who = session.as_ref().map_or_else(|| peer.to_string(), |session| session.domain.to_string());
-        report(who, protocol, violation);
+        report(&self.peers, who, protocol, violation);
         let version = session.map_or(MIN_PEER_VERSION, |session| session.version);
-        refuse(stream, protocol, violation, version).await;
+        // Whoever does not listen to the refusal must not gain time by that.
         self.strike(connection, violation.rule, 1).await;
+        refuse(stream, protocol, violation, version).await;
     }
 
     /// A rule was broken on a connection so many times. Whoever has said hello answers for it as the relay that it is; a

@@ -8,6 +8,7 @@ use posthouse_spec::cbor::Text;
 use posthouse_spec::peer::hello::{HelloResponse, PeerRefusal};
 use posthouse_spec::peer::{KeysResponse, MailbagResponse, ReceiptFrame, RoomResponse};
 
+use super::peers::Peers;
 use crate::behaviour::Protocol;
 use crate::codec::FrameWriter;
 use crate::link::Violation;
@@ -18,15 +19,14 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
-/// Names a peer that broke a rule in log and metrics.
-pub(crate) fn report(peer: impl std::fmt::Display, protocol: Protocol, violation: &Violation) {
-    tracing::warn!(
-        peer = %peer,
-        protocol = protocol.name(),
-        rule = violation.rule.name(),
-        detail = violation.detail,
-        "a peer broke a rule"
-    );
+/// Names a peer that broke a rule in log and metrics; the log is spared where this happens without end.
+pub(crate) fn report(peers: &Peers, peer: impl std::fmt::Display, protocol: Protocol, violation: &Violation) {
+    let (protocol, rule, detail) = (protocol.name(), violation.rule.name(), &violation.detail);
+    if peers.may_report() {
+        tracing::warn!(%peer, protocol, rule, detail, "a peer broke a rule");
+    } else {
+        tracing::debug!(%peer, protocol, rule, detail, "a peer broke a rule, one of many");
+    }
     metrics::counter!("posthouse_peer_refusals_total", "rule" => violation.rule.name()).increment(1);
 }
 

@@ -9,7 +9,8 @@ mod peer;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
@@ -22,10 +23,14 @@ pub(crate) use self::peer::{Peer, Session, Watch, until};
 use super::conducts::Conducts;
 use super::status::{PeerStatus, Way};
 use crate::behaviour::node_key_of;
-use crate::budget::PeerLimits;
+use crate::budget::{Bucket, PeerLimits, Rate};
 
 /// Relays that are remembered at once, connected ones not counted.
 const MAX_REMEMBERED: usize = 4096;
+/// Lines of the log on broken rules, of all peers together. Metrics count the others.
+const REPORTS: Rate = Rate { per_second: 5, burst: 200 };
+/// From when the time of [`REPORTS`] is counted.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Rules that somebody may break on one connection without having said hello.
 const MAX_STRIKES: u32 = 16;
 
@@ -56,6 +61,8 @@ struct Table {
 pub(crate) struct Peers {
     table: Mutex<Table>,
     limits: PeerLimits,
+    /// Lines of the log on broken rules.
+    reports: Mutex<Bucket>,
     /// How relays have behaved, connected or not.
     pub(crate) conducts: Conducts,
 }
@@ -69,6 +76,12 @@ impl Peers {
     /// Nobody yet; each relay may have so much.
     pub(crate) fn new(limits: PeerLimits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Whether another line of the log may be spent on a broken rule.
+    pub(crate) fn may_report(&self) -> bool {
+        let since = STARTED.elapsed().as_millis();
+        lock(&self.reports).take(REPORTS, 1, Millis(u64::try_from(since).unwrap_or(u64::MAX))).is_ok()
     }
 
     /// What is remembered of a relay; made up on first use.
