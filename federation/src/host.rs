@@ -190,7 +190,11 @@ pub trait Pins: Send + Sync {
 
     /// The oldest kept manifest of a domain at this position or behind it: the one of the position itself, or one from
     /// which the links before it can be followed back.
-    async fn pinned_from(&self, domain: &Domain, seq: ManifestSeq) -> Result<Option<Signed<Manifest>>, HostError>;
+    async fn pinned_from(
+        &self,
+        domain: &Domain,
+        seq: ManifestSeq,
+    ) -> Result<Option<Signed<Manifest>>, HostError>;
 
     /// Keeps an earlier link of a domain's chain that was proven to lie before a pinned manifest.
     async fn keep_link(&self, domain: &Domain, link: &Signed<Manifest>) -> Result<(), HostError>;

@@ -30,8 +30,8 @@ pub use host::{
     Service,
 };
 pub use node::{
-    Arrivals, Attempt, Circuits, Clock, ConductStatus, Federation, Listening, LookUp, Meeting, Node, NodeConfig, PeerStatus, RestoredLane,
-    ProbeReport, Reachability, Repinned, ReservationStatus, Standing, TestedAddress, Trust, Way,
-    probe_from_outside,
+    Arrivals, Attempt, Circuits, Clock, ConductStatus, Federation, Listening, LookUp, Meeting, Node,
+    NodeConfig, PeerStatus, ProbeReport, Reachability, Repinned, ReservationStatus, RestoredLane, Standing,
+    TestedAddress, Trust, Way, probe_from_outside,
 };
 pub use policy::{Policy, Rule};

@@ -6,8 +6,8 @@
 //! [`config`], its [`keys`] and its [`manifest`]; [`cli`] is the program.
 
 pub mod accounts;
-pub mod chain;
 pub mod canaries;
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod control;

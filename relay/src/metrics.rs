@@ -127,7 +127,11 @@ fn describe() {
     describe_gauge!(PEERS_DIALLING, Unit::Count, "Relays that are being dialled.");
     describe_gauge!(PEER_CONNECTED, "1 where another relay is connected, 0 where it is not.");
     describe_gauge!(PEER_TREATMENT, "How a relay is treated: 0 like any other, 1 slowed, 2 cut off.");
-    describe_counter!(PEER_CONNECTIONS_TURNED_AWAY, Unit::Count, "Connections that came too often from one address.");
+    describe_counter!(
+        PEER_CONNECTIONS_TURNED_AWAY,
+        Unit::Count,
+        "Connections that came too often from one address."
+    );
     describe_counter!(LANE_PAUSES, Unit::Count, "Times that a lane brought too much and was read later.");
     describe_counter!(EXPIRED, Unit::Count, "Items that the retention has ended.");
     describe_gauge!(MAILBAGS_HELD, Unit::Count, "Mailbags held here for other relays.");
@@ -140,7 +144,8 @@ fn describe() {
         MAILBAGS_REFUSED,
         Unit::Count,
         "Mailbags for this relay that were worth nothing, by rule."
-    );    describe_counter!(HOLES, Unit::Count, "Circuits that became a direct connection, or did not, by result.");
+    );
+    describe_counter!(HOLES, Unit::Count, "Circuits that became a direct connection, or did not, by result.");
     describe_counter!(CIRCUITS_CARRIED, Unit::Count, "Circuits carried for other relays.");
     describe_counter!(CIRCUITS_DENIED, Unit::Count, "Circuits of other relays that were denied.");
 }

@@ -19,8 +19,8 @@ mod protocol;
 mod streams;
 mod swarm;
 
-pub use identity::peer_id;
 pub(crate) use gossip::manifests;
+pub use identity::peer_id;
 pub(crate) use identity::{node_key_of, peer_of};
 pub(crate) use protocol::Protocol;
 pub(crate) use streams::{Admission, Inbound, OpenReply};

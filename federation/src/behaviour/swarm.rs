@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::circuits;
-use super::gossip::{self, Gossip};
 use super::door::Door;
 use super::gate::{Admissions, Gate};
+use super::gossip::{self, Gossip};
 use super::held::Held;
 use super::streams::{Inbound, Streams};
 use crate::budget::PeerLimits;

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::config::Clock;
 use super::listeners::{Listeners, ReserveReply, Reserved};
 use super::peers::Peers;
-use super::status::Way;
 use super::reach::Reach;
 use super::rumour::{Heard, Judgement};
+use super::status::Way;
 use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
 
 /// Orders that wait for the swarm.

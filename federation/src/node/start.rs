@@ -9,8 +9,8 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use posthouse_crypto::{Verified, follow};
-use posthouse_spec::manifest::Manifest;
 use posthouse_spec::Signed;
+use posthouse_spec::manifest::Manifest;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -215,8 +215,18 @@ impl Listening {
     /// The manifest is not this relay's, or does not list this node.
     pub fn start(self, manifest: Signed<Manifest>, host: Arc<dyn Host>) -> Result<Node, BindError> {
         let Self { config, swarm, connections, inbound, addresses } = self;
-        let NodeConfig { domain, node_key, listen: _, overrides, policy, allow_private, circuits, gossip: _, limits, clock } =
-            config;
+        let NodeConfig {
+            domain,
+            node_key,
+            listen: _,
+            overrides,
+            policy,
+            allow_private,
+            circuits,
+            gossip: _,
+            limits,
+            clock,
+        } = config;
         let manifest = follow(&domain, None, &manifest).map_err(|e| BindError::Manifest(e.to_string()))?;
         if !manifest.lists_node(&node_key.public(), clock()) {
             return Err(BindError::Manifest("it does not list this node's key, or not at this time".into()));

@@ -62,7 +62,11 @@ impl Rooms {
         (reason, detail): &(ItemRefusal, String),
     ) -> Result<(), ControlError> {
         let refused = RefusedItem { seq: place.seq, reason: *reason, detail: Text::clipped(detail) };
-        self.inner.store.pass_item(now, place, Some(refused)).await.map_err(|error| ControlError(error.to_string()))
+        self.inner
+            .store
+            .pass_item(now, place, Some(refused))
+            .await
+            .map_err(|error| ControlError(error.to_string()))
     }
 
     async fn receive_decided(

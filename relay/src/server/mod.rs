@@ -315,6 +315,15 @@ impl Parts {
             }
             drop(ended);
         });
-        Ok(Server { ready, rules: self.rules, stop: self.stop, failed, tasks: self.tasks, web, keyring, store: self.store })
+        Ok(Server {
+            ready,
+            rules: self.rules,
+            stop: self.stop,
+            failed,
+            tasks: self.tasks,
+            web,
+            keyring,
+            store: self.store,
+        })
     }
 }

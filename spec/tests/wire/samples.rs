@@ -234,7 +234,10 @@ pub(crate) fn commit_upload(adds: bool) -> CommitUpload {
 pub(crate) fn items() -> Vec<(&'static str, Item)> {
     let (room, hub, epoch) = (room(), domain("a.example"), Epoch(7));
     vec![
-        ("message", Item::Message(MessageItem { room, hub: hub.clone(), epoch, body: octets(b"sealed"), mark: None })),
+        (
+            "message",
+            Item::Message(MessageItem { room, hub: hub.clone(), epoch, body: octets(b"sealed"), mark: None }),
+        ),
         ("epoch-end", Item::EpochEnd(EpochEndItem { room, hub: hub.clone(), epoch })),
         ("decided", Item::Decided(DecidedItem { room, hub: hub.clone(), decided: decided() })),
         ("welcome", Item::Welcome(WelcomeItem { room, hub, decided: decided(), bundle: welcome_bundle() })),

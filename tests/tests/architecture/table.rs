@@ -156,7 +156,15 @@ pub(crate) const MODULES: &[Module] = &[
     Module {
         folder: "relay",
         modules: &["mailbags::plan"],
-        never: &["tokio", "tokio_util", "futures", "posthouse_federation", "std::time", "rand", "crate::network"],
+        never: &[
+            "tokio",
+            "tokio_util",
+            "futures",
+            "posthouse_federation",
+            "std::time",
+            "rand",
+            "crate::network",
+        ],
         why: "what is left where is decided by a pure planner",
     },
     Module {
