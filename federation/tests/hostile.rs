@@ -1,8 +1,6 @@
 //! A peer that speaks libp2p and nothing else that is decent: each attack is refused by its rule's name, costs little
 //! memory, and leaves honest traffic alone.
 
-#![expect(clippy::panic, reason = "a test that meets something else fails")]
-
 mod common;
 
 use common::{Attacker, Relay, Town, frame, soon, wall_clock, wrapped};

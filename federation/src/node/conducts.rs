@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(conducts.fault(&a, PeerRule::ForgedOrigin, 3, NOW), Treatment::CutOff(until));
         assert!(conducts.cut_off(&a, NOW).is_some_and(|words| words.detail.contains("in 60 s")));
         assert_eq!(conducts.round(Millis(until.0 - 1)), []);
-        assert_eq!(conducts.round(until), [a.clone()]);
+        assert_eq!(conducts.round(until), std::slice::from_ref(&a));
         assert_eq!(conducts.round(until), []);
         assert!(conducts.status(&a, until).is_some(), "the operator may still ask");
         conducts.round(until.after(KEPT_MS));
