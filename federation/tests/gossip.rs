@@ -204,6 +204,9 @@ async fn greet(mut control: libp2p_stream::Control, target: PeerId, relay: &Rela
     assert!(matches!(answer, HelloResponse::Hello(_)), "{answer:?}");
 }
 
+/// What a relay says that it ought not to.
+type Lie = Box<dyn Fn(&Relay) -> Vec<u8>>;
+
 #[tokio::test]
 async fn what_does_not_hold_is_not_handed_on() {
     let town = Town::new().await;
@@ -217,7 +220,7 @@ async fn what_does_not_hold_is_not_handed_on() {
     let genuine = known.last.clone().expect("published");
     let next = known.manifest().peek().expect("a manifest");
     // A forger lists itself, so that nothing but the chain speaks against it.
-    let lies: [(&str, Box<dyn Fn(&Relay) -> Vec<u8>>); 6] = [
+    let lies: [(&str, Lie); 6] = [
         ("garbage", Box::new(|_| b"no manifest at all".to_vec())),
         ("nothing", Box::new(|_| Vec::new())),
         (

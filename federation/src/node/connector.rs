@@ -28,8 +28,6 @@ use crate::link::Violation;
 const QUIC_HEAD_START: Duration = Duration::from_secs(1);
 /// How long look-up and dial may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
-/// A failure as young as this is the answer to whoever asks meanwhile, milliseconds.
-const SAME_FAILURE_MS: u64 = 500;
 
 /// Makes sessions.
 #[derive(Clone)]
@@ -112,13 +110,16 @@ impl Connector {
     }
 
     async fn attempt(&self, domain: &Domain, peer: &Peer, ways: Ways) -> Result<Arc<Session>, PeerError> {
+        let asked = self.own.now();
         let Some(turn) = self.tasks.cancel.run_until_cancelled(peer.dialling.lock()).await else {
             return Err(shutting_down(domain));
         };
         if let Some(session) = peer.session() {
             return Ok(session);
         }
-        if let Some(error) = peer.recent_failure(self.own.now(), SAME_FAILURE_MS) {
+        // What failed while this one waited for its turn is the answer to it too; an earlier failure is not.
+        let waited = self.own.now().0.saturating_sub(asked.0) + 1;
+        if let Some(error) = peer.recent_failure(self.own.now(), waited) {
             return Err(error);
         }
         let result = match self.reach(domain, peer, ways).await {

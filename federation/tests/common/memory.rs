@@ -60,8 +60,10 @@ struct State {
     lives: u8,
     failing: u32,
     /// Done once, when a lane's stream is opened from the other side.
-    at_resume: Option<Box<dyn FnOnce(&Memory) + Send>>,
+    at_resume: Option<AtResume>,
 }
+
+type AtResume = Box<dyn FnOnce(&Memory) + Send>;
 
 /// The store.
 #[derive(Default)]

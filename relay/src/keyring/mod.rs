@@ -153,7 +153,7 @@ impl Keyring {
     pub async fn rotate(&self, which: Which, overlap: Overlap) -> Result<Replaced, KeyringError> {
         let inner = Arc::clone(&self.0);
         // A task of its own: what was begun is ended, even if whoever asked for it has gone.
-        let rotating = self.0.tasks.spawn(async move { inner.rotate(which, overlap).await });
+        let rotating = self.0.tasks.spawn(async move { Box::pin(inner.rotate(which, overlap)).await });
         rotating.await.unwrap_or(Err(KeyringError::Ending))
     }
 

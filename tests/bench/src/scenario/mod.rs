@@ -28,7 +28,7 @@ pub(crate) async fn run(scenario: Scenario, args: &Args, ground: &Ground) -> Res
         Scenario::Pairs => pairs::run(scenario, &["a.localhost"], args, ground).await,
         Scenario::Federation => pairs::run(scenario, &["a.localhost", "b.localhost"], args, ground).await,
         Scenario::Idle => idle::run(args, ground).await,
-        Scenario::Outage => outage::run(args, ground).await,
+        Scenario::Outage => Box::pin(outage::run(args, ground)).await,
         Scenario::DeadPeer => dead_peer::run(args, ground).await,
         Scenario::Flood => flood::run(args, ground).await,
     };
