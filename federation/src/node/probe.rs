@@ -304,8 +304,14 @@ impl Federation {
         connection: ConnectionId,
     ) -> Result<Meeting, PeerError> {
         let connector = &self.requests.connector;
-        connector.introductions.say(domain, node, connection).await?;
-        let met = self.peers.peer(domain).meeting();
+        let said = connector.introductions.say(domain, node, connection).await;
+        let peer = self.peers.peer(domain);
+        // A call of either side that got through meanwhile makes this connection superfluous: then hello was said there.
+        match said {
+            Err(PeerError::Unreachable { .. }) if peer.session().is_some() => {}
+            said => said?,
+        }
+        let met = peer.meeting();
         met.ok_or_else(|| PeerError::Unreachable {
             domain: domain.clone(),
             why: "the connection was closed right after hello".into(),

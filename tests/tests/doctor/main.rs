@@ -40,7 +40,6 @@ async fn names(relay: &Relay, other: &str, check: &str, found: &[&str], remedy: 
     let (code, report) = operator(relay, &["doctor", other]).await?;
     ensure!(code == Some(1) && report["healthy"] == false, "{code:?} {report:#}");
     let first = &report["first"];
-    println!("{}: {}\n  → {}", first["name"], first["found"], first["remedy"]);
     ensure!(
         first["name"] == check && first["verdict"] == "wrong",
         "the first cause is not {check}: {report:#}"

@@ -3,11 +3,7 @@
 //! The steps are those of the real link, ledger and number window; the model brings what lies
 //! between them: a device that sends again what was not answered, a writer on each side whose transactions are durable
 //! only when they are committed, and streams that break. Every order of steps is tried, to the last state.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test says so by panicking, and tells its counts"
-)]
+#![expect(clippy::expect_used, reason = "a test says so by panicking, and tells its counts")]
 
 mod state;
 

@@ -149,9 +149,10 @@ impl Relay {
             ..last.into_inner()
         };
         let next = verify(&self.root.sign(&next), &self.root.public()).expect("just signed");
-        let mut all = self.wires.manifests.lock().expect("not poisoned");
-        all.entry(self.domain.clone()).or_default().push(next);
-        drop(all);
+        {
+            let mut all = self.wires.manifests.lock().expect("not poisoned");
+            all.entry(self.domain.clone()).or_default().push(next);
+        }
         self.restart().await;
     }
 
