@@ -205,7 +205,7 @@ async fn greet(mut control: libp2p_stream::Control, target: PeerId, relay: &Rela
 }
 
 /// What a relay says that it ought not to.
-type Lie = Box<dyn Fn(&Relay) -> Vec<u8>>;
+type Lie<'a> = Box<dyn Fn(&Relay) -> Vec<u8> + 'a>;
 
 #[tokio::test]
 async fn what_does_not_hold_is_not_handed_on() {

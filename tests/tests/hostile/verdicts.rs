@@ -27,8 +27,10 @@ enum Break {
     /// By bytes on a lane that was opened.
     Bytes(fn() -> Vec<u8>),
     /// In a way of its own.
+    #[expect(dead_code, reason = "it says to the reader where to look")]
     Else(&'static str),
     /// Not from outside, or only there where it is tested.
+    #[expect(dead_code, reason = "it says to the reader where to look")]
     Elsewhere(&'static str),
 }
 
