@@ -53,7 +53,7 @@ pub enum Step {
     Start(LaneId),
     /// The lane's stream is to end soon.
     Yield(LaneId),
-    /// Dial the relay, or find that there is a session; then [`Schedule::handle_dialled`].
+    /// Dial the relay, or find that there is a session; then [`Schedule::handle_dialled`](super::Schedule::handle_dialled).
     Connect(Domain),
 }
 
