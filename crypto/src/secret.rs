@@ -108,9 +108,9 @@ impl fmt::Debug for SealSecret {
 }
 
 /// Words of a recovery code.
-const RECOVERY_WORDS: usize = 24;
+pub(crate) const RECOVERY_WORDS: usize = 24;
 /// Entropy behind a recovery code, bytes.
-const RECOVERY_ENTROPY: usize = 32;
+pub(crate) const RECOVERY_ENTROPY: usize = 32;
 
 /// What is wrong with a recovery code that somebody typed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +138,13 @@ impl RecoveryCode {
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut entropy = Zeroizing::new([0; RECOVERY_ENTROPY]);
         rng.fill_bytes(entropy.as_mut_slice());
+        Self::from_entropy(&entropy)
+    }
+
+    /// The code that this entropy makes.
+    pub(crate) fn from_entropy(entropy: &[u8; RECOVERY_ENTROPY]) -> Self {
         Self(
-            Mnemonic::from_entropy_in(Language::English, entropy.as_slice())
+            Mnemonic::from_entropy_in(Language::English, entropy)
                 .expect("32 bytes of entropy always make 24 words"),
         )
     }
@@ -183,12 +188,23 @@ impl RecoveryCode {
     /// [`RECOVERY_KEY`](labels::RECOVERY_KEY).
     #[must_use]
     pub fn signing_key(&self) -> SigningKey {
+        SigningKey::from_seed(&self.derive(labels::RECOVERY_KEY))
+    }
+
+    /// The backup key, to which backups are sealed: derived as the recovery key is, under the label
+    /// [`BACKUP_KEY`](labels::BACKUP_KEY).
+    #[must_use]
+    pub fn backup_key(&self) -> SealSecret {
+        SealSecret::from_bytes(*self.derive(labels::BACKUP_KEY))
+    }
+
+    fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
         let entropy = Zeroizing::new(self.0.to_entropy());
-        let mut seed = Zeroizing::new([0; 32]);
+        let mut key = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(None, &entropy)
-            .expand(labels::RECOVERY_KEY.as_bytes(), seed.as_mut_slice())
+            .expand(label.as_bytes(), key.as_mut_slice())
             .expect("32 bytes are within what HKDF-SHA-256 expands to");
-        SigningKey::from_seed(&seed)
+        key
     }
 }
 

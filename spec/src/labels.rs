@@ -46,6 +46,14 @@ labels! {
     RECOVERY_KEY = "posthouse/recovery-key/1";
     /// Wrapping of the vault's key.
     VAULT_KEY = "posthouse/vault-key/1";
+    /// Derivation of the backup key from the 24 words' entropy.
+    BACKUP_KEY = "posthouse/backup-key/1";
+    /// The HPKE seal of a backup's own key to the backup key.
+    BACKUP_SEAL = "posthouse/backup-seal/1";
+    /// Wrapping of a backup's own key under the vault's key.
+    BACKUP_VAULT = "posthouse/backup-vault/1";
+    /// Derivation of what a backup's segments are sealed with, and of what commits to it.
+    BACKUP_STREAM = "posthouse/backup-stream/1";
 }
 
 #[cfg(test)]
