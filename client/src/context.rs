@@ -8,6 +8,7 @@ use posthouse_spec::AccountId;
 use tokio::sync::{Mutex, Notify};
 
 use crate::connection::Relay;
+use crate::history::error::HistoryError;
 use crate::vault::Vault;
 use crate::vault::owner::Owner;
 
@@ -25,6 +26,16 @@ pub(crate) struct Context {
     pub(crate) founders: Founders,
     /// Held by the sync that is running.
     pub(crate) syncing: Mutex<()>,
+}
+
+impl Context {
+    /// Whether this device is one of the account's: a vault that came from a backup only reads.
+    pub(crate) fn enrolled(&self) -> Result<(), HistoryError> {
+        match self.owner.restored {
+            Some(_) => Err(HistoryError::NotEnrolled(self.owner.alias.clone())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Whom rooms are being founded with, so that two aliases of one account do not found two.

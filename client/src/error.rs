@@ -6,6 +6,8 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::name::BadName;
 use posthouse_spec::{Alias, Domain};
 
+use crate::history::error::HistoryError;
+
 /// The kind of trouble, from which a program makes its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
@@ -155,9 +157,9 @@ pub enum ClientError {
         /// In the relay's words.
         detail: String,
     },
-    /// Writing an export failed.
-    #[error("cannot write the export: {0}")]
-    Export(#[source] std::io::Error),
+    /// Something with history or a backup.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Something of a room does not work.
     #[error("could not {doing}: {why}")]
     Room {
@@ -196,7 +198,7 @@ impl ClientError {
             Self::UntrustedRelay { .. } => "untrusted-relay",
             Self::UntrustedAccount { .. } => "untrusted-account",
             Self::Refused { reason, .. } => reason.name(),
-            Self::Export(_) => "export-failed",
+            Self::History(error) => error.code(),
             Self::Room { .. } => "room-failed",
         }
     }
@@ -213,6 +215,7 @@ impl ClientError {
             Self::UntrustedRelay { .. }
             | Self::UntrustedAccount { .. }
             | Self::AccountChanged(_)
+            | Self::History(HistoryError::NotEnrolled(_))
             | Self::Room { .. } => Category::Refused,
             _ => Category::Usage,
         }

@@ -12,6 +12,7 @@ mod connection;
 mod context;
 mod error;
 mod event;
+mod history;
 mod model;
 mod profile;
 mod register;
@@ -25,6 +26,10 @@ mod vault;
 pub use client::{Client, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
+pub use history::calendar::Moment;
+pub use history::error::{BadLine, HistoryError};
+pub use history::import::Imported;
+pub use history::search::{Found, Search};
 pub use model::{
     Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
     SafetyNumber, Sent, Unread, Whoami,

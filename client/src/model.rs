@@ -23,6 +23,9 @@ pub struct Whoami {
     pub relay_url: String,
     /// When this vault registered.
     pub registered: Millis,
+    /// When this vault was brought back from a backup; its device is not enrolled since, and only reads.
+    #[serde(default)]
+    pub restored: Option<Millis>,
 }
 
 /// Somebody, as far as this vault knows them.
@@ -94,6 +97,9 @@ pub struct Message {
     pub room: Option<RoomId>,
     /// With whom the conversation is.
     pub peer: Option<Alias>,
+    /// With whom it is, by account.
+    #[serde(default)]
+    pub peer_account: Option<AccountId>,
     /// Who wrote it, by alias; absent where that could not be told.
     pub sender: Option<Alias>,
     /// Who wrote it, by account.
@@ -112,6 +118,9 @@ pub struct Message {
     pub reason: Option<String>,
     /// Whether nobody has read it yet.
     pub unread: bool,
+    /// Whether it was imported from a file: then all of it is only what that file says.
+    #[serde(default)]
+    pub imported: bool,
 }
 
 /// A message that was stored to be sent.
@@ -176,6 +185,9 @@ pub struct RoomSummary {
     pub last: Option<Message>,
     /// Why it cannot go on.
     pub reason: Option<String>,
+    /// After how many days its messages are deleted from this vault, if ever.
+    #[serde(default)]
+    pub retention_days: Option<u64>,
 }
 
 /// Unread messages of one conversation.
@@ -249,7 +261,8 @@ pub struct Page {
     pub after: Option<u64>,
     /// Only messages before this place.
     pub before: Option<u64>,
-    /// At most this many: the last ones of those that match, oldest first.
+    /// At most this many, oldest first: the last ones of those that match, but with `after` alone the first ones, so that
+    /// one can page both ways.
     pub limit: Option<u64>,
 }
 

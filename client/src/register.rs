@@ -16,7 +16,7 @@ use crate::clock;
 use crate::connection::{Relay, RelayUrl};
 use crate::error::{ClientError, VaultError};
 use crate::vault::owner::{self, Owner};
-use crate::vault::{Vault, relays};
+use crate::vault::{Vault, backup_key, relays};
 
 /// Finds the registration that was begun in this vault, or begins one.
 pub(crate) async fn begin(
@@ -52,6 +52,9 @@ pub(crate) async fn begin(
         None => {
             let owner = make(alias, &url)?;
             owner::insert(tx.db()?, &owner, clock::now()).await?;
+            if let Some(code) = owner.recovery.as_ref().and_then(|words| RecoveryCode::parse(words).ok()) {
+                backup_key::put(tx.db()?, &code).await?;
+            }
             owner
         }
     };
@@ -80,6 +83,7 @@ fn make(alias: &Alias, url: &RelayUrl) -> Result<Owner, ClientError> {
         claim,
         incarnation: Incarnation::new(rand::random()),
         registered: None,
+        restored: None,
     })
 }
 

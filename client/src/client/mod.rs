@@ -1,5 +1,6 @@
 //! The client: an open vault, and what a person does with it.
 
+mod history;
 mod people;
 
 use std::sync::Arc;
@@ -13,15 +14,14 @@ use crate::connection::{Relay, RelayUrl};
 use crate::context::{Context, Founders, Signals};
 use crate::error::{ClientError, VaultError};
 use crate::event::{Event, SyncReport, Until};
-use crate::model::{Conversation, Message, MessageState, Page, PeerRef, RoomSummary, Sent, Unread, Whoami};
+use crate::history::retention as keeping;
+use crate::model::{Message, MessageState, PeerRef, RoomSummary, Sent, Unread, Whoami};
 use crate::profile::{Profile, Unlock};
 use crate::vault::contacts::{self, Standing};
 use crate::vault::owner::{self, Owner};
+use crate::vault::retention::{self, Kept};
 use crate::vault::{Vault, messages, outbox, rooms};
 use crate::{clock, register, sync};
-
-/// Messages that are read at a time for an export.
-const EXPORT_PAGE: u32 = 256;
 
 /// An open vault. Clones share it; one process owns a vault at a time.
 #[derive(Clone)]
@@ -110,6 +110,7 @@ impl Client {
         let fault = match owner {
             Some(owner) if owner.registered.is_some() => {
                 let relay = Relay::new(RelayUrl::parse(&owner.relay_url)?)?;
+                keeping::delete_old(&vault).await?;
                 return Ok(Self::with(vault, relay, owner));
             }
             Some(owner) => ClientError::NotRegistered(owner.alias),
@@ -150,6 +151,7 @@ impl Client {
             domain: owner.alias.domain.clone(),
             relay_url: owner.relay_url.clone(),
             registered: owner.registered.unwrap_or_default(),
+            restored: owner.restored,
         })
     }
 
@@ -158,6 +160,7 @@ impl Client {
     /// # Errors
     /// The text is too long, who it is for is blocked, or what the vault says.
     pub async fn send(&self, to: &Alias, text: &str) -> Result<Sent, ClientError> {
+        self.0.enrolled()?;
         let owner = &self.0.owner;
         if *to == owner.alias {
             return Err(ClientError::OwnAlias(to.clone()));
@@ -204,6 +207,8 @@ impl Client {
                 None => None,
             };
             let row = listed.row;
+            let kept = row.peer.map_or(Kept::Room(row.room), Kept::Peer);
+            let retention_days = retention::of(reader.db()?, &kept).await?;
             summaries.push(RoomSummary {
                 room: row.room,
                 kind: row.kind,
@@ -215,36 +220,10 @@ impl Client {
                 unread: listed.unread,
                 last,
                 reason: row.reason,
+                retention_days,
             });
         }
         Ok(summaries)
-    }
-
-    /// Messages of a conversation, oldest first.
-    ///
-    /// # Errors
-    /// There is no such conversation, or what the vault says.
-    pub async fn history(&self, of: &Conversation, page: Page) -> Result<Vec<Message>, ClientError> {
-        let mut reader = self.0.vault.read().await?;
-        let (messages, known) = match of {
-            Conversation::Room(room) => {
-                let known = rooms::by_id(reader.db()?, room).await?.is_some();
-                (messages::of_room(reader.db()?, room, page).await?, known)
-            }
-            Conversation::With(alias) => {
-                let peer = contacts::by_alias(reader.db()?, alias).await?.map(|contact| contact.account.id());
-                let messages = messages::with_peer(reader.db()?, alias, peer.as_ref(), page).await?;
-                (messages, peer.is_some())
-            }
-        };
-        if messages.is_empty() && !known {
-            let name = match of {
-                Conversation::Room(room) => room.to_string(),
-                Conversation::With(alias) => format!("with {alias}"),
-            };
-            return Err(ClientError::UnknownConversation(name));
-        }
-        Ok(messages)
     }
 
     /// Unread messages by conversation. They stay unread until [`Client::mark_read`].
@@ -280,27 +259,6 @@ impl Client {
             messages::mark_read(tx.db()?, *local).await?;
         }
         Ok(tx.commit().await?)
-    }
-
-    /// Writes all messages as JSON lines, oldest first; returns how many.
-    ///
-    /// # Errors
-    /// Writing fails, or what the vault says.
-    pub async fn export(&self, out: &mut (dyn std::io::Write + Send)) -> Result<u64, ClientError> {
-        let (mut after, mut count) = (0, 0);
-        loop {
-            let page = messages::behind(self.0.vault.read().await?.db()?, after, EXPORT_PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.local;
-            for message in &page {
-                serde_json::to_writer(&mut *out, message)
-                    .map_err(|error| ClientError::Export(error.into()))?;
-                out.write_all(b"\n").map_err(ClientError::Export)?;
-                count += 1;
-            }
-        }
-        out.flush().map_err(ClientError::Export)?;
-        Ok(count)
     }
 
     /// Carries everything that waits to the relay, and brings what waits there. One sync runs at a time; everything

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Left, SyncReport, Until};
+use crate::history::retention;
 use crate::vault::{outbox, requests};
 use backoff::{Backoff, is_final};
 use emitter::Emitter;
@@ -37,13 +38,21 @@ pub(crate) async fn run(
     until: Until,
     events: mpsc::Sender<Event>,
 ) -> Result<SyncReport, ClientError> {
+    context.enrolled()?;
     let _turn = context.syncing.try_lock().map_err(|_| ClientError::SyncRunning)?;
     let emitter = Emitter::new(events);
-    match until {
-        Until::Idle { timeout } => once(context, &emitter, timeout).await?,
-        Until::Cancelled(token) => live(context, &emitter, &token).await?,
+    tokio::select! {
+        exchanged = exchange(context, &emitter, until) => exchanged?,
+        watched = retention::watch(&context.vault) => watched?,
     }
     report(context, &emitter).await
+}
+
+async fn exchange(context: &Context, emitter: &Emitter, until: Until) -> Result<(), ClientError> {
+    match until {
+        Until::Idle { timeout } => once(context, emitter, timeout).await,
+        Until::Cancelled(token) => live(context, emitter, &token).await,
+    }
 }
 
 /// One connection, until there is nothing more to do.

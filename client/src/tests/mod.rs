@@ -2,6 +2,7 @@
 
 mod asking;
 mod consent;
+mod history;
 mod keys;
 mod receiving;
 mod sending;

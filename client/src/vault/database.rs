@@ -13,10 +13,12 @@ use super::file::{failed, open_private};
 use super::key::VaultKey;
 use crate::error::VaultError;
 
-/// Every migration there ever was, in order. One that was published is never changed.
+/// Every migration there ever was. One that was published is never changed; a vault gets those that it lacks, in the order of
+/// their numbers, and a number that is missing here is nobody's.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "vault", include_str!("../../migrations/0001_vault.sql")),
     (2, "links", include_str!("../../migrations/0002_links.sql")),
+    (4, "history", include_str!("../../migrations/0004_history.sql")),
 ];
 
 /// SQLite's code for a page that is not what it ought to be.
@@ -75,7 +77,8 @@ async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), V
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
-    match Migrator::with_migrations(migrations).run(connection).await {
+    // Not `run`, whose future may not go from one thread to another.
+    match Migrator::with_migrations(migrations).run_direct(None, connection, false).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(_)) => Err(VaultError::Newer { path: path.to_owned() }),
         Err(MigrateError::VersionMismatch(version) | MigrateError::Dirty(version)) => {

@@ -7,13 +7,13 @@ use std::path::Path;
 use crate::error::VaultError;
 
 /// Turns an I/O error into one that names the file.
-pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> VaultError {
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> VaultError {
     let path = path.to_owned();
     move |source| VaultError::File { doing, path, source }
 }
 
 /// Makes a folder that only its owner can enter.
-pub(super) fn make_dir(path: &Path) -> Result<(), VaultError> {
+pub(crate) fn make_dir(path: &Path) -> Result<(), VaultError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -22,7 +22,7 @@ pub(super) fn make_dir(path: &Path) -> Result<(), VaultError> {
 }
 
 /// Opens a file to be written that only its owner can read; `new` refuses one that is there.
-pub(super) fn open_private(path: &Path, new: bool) -> std::io::Result<File> {
+pub(crate) fn open_private(path: &Path, new: bool) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     if new {
@@ -36,7 +36,7 @@ pub(super) fn open_private(path: &Path, new: bool) -> std::io::Result<File> {
 }
 
 /// Writes a file so that after a crash it is there as a whole or not at all.
-pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), VaultError> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), VaultError> {
     let draft = path.with_extension("draft");
     let _ = std::fs::remove_file(&draft);
     let mut file = open_private(&draft, true).map_err(failed("make", &draft))?;
@@ -49,7 +49,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), VaultError>
 }
 
 /// Reads a file of at most `limit` bytes; a longer one is cut there.
-pub(super) fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut content)?;
     Ok(content)

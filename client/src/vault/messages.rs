@@ -6,28 +6,37 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{int, number, optional_id, optional_name, optional_number, word};
 use crate::error::VaultError;
-use crate::model::{Direction, Message, MessageState, Page};
+use crate::model::{Direction, Message, MessageState};
+
+/// The rank of what came through this vault, as migration 4 has it; what was imported has a lower one.
+const LIVE: u64 = 1 << 62;
 
 /// Every column of [`Message`], with the aliases that stand for its accounts now.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.account, m.outgoing,
-                 CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner) ELSE s.alias END AS sender_alias,
-                 m.sent, m.received, m.text, m.state, m.reason, m.unread
+            "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.peer, m.account, m.outgoing,
+                 CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner)
+                     ELSE coalesce(s.alias, m.by_alias) END AS sender_alias,
+                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.rank
              FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account ",
             $rest
         )
     };
 }
 
-fn read(row: &SqliteRow) -> Result<Message, VaultError> {
+/// The columns, for a condition of another file.
+pub(super) const SELECT: &str = select!("");
+
+/// Reads a row of [`SELECT`].
+pub(super) fn read(row: &SqliteRow) -> Result<Message, VaultError> {
     let outgoing = number(row, "outgoing")? == 1;
     Ok(Message {
         local: number(row, "local")?,
         id: optional_id(row, "id", MessageId::from_slice)?,
         room: optional_id(row, "room", RoomId::from_slice)?,
         peer: optional_name(row, "peer_alias")?,
+        peer_account: optional_id(row, "peer", AccountId::from_slice)?,
         sender: optional_name(row, "sender_alias")?,
         account: optional_id(row, "account", AccountId::from_slice)?,
         direction: if outgoing { Direction::Out } else { Direction::In },
@@ -37,6 +46,7 @@ fn read(row: &SqliteRow) -> Result<Message, VaultError> {
         state: word(row, "state", MessageState::from_name)?,
         reason: row.try_get("reason")?,
         unread: number(row, "unread")? == 1,
+        imported: number(row, "rank")? < LIVE,
     })
 }
 
@@ -211,47 +221,6 @@ pub(crate) async fn by_local(db: &mut SqliteConnection, local: u64) -> Result<Op
         .await?
         .map(|row| read(&row))
         .transpose()
-}
-
-/// Messages of a room.
-pub(crate) async fn of_room(
-    db: &mut SqliteConnection,
-    room: &RoomId,
-    page: Page,
-) -> Result<Vec<Message>, VaultError> {
-    let rows = sqlx::query(select!(
-        "WHERE m.room = ?1 AND m.local > coalesce(?2, 0) AND (?3 IS NULL OR m.local < ?3)
-         ORDER BY m.local DESC LIMIT coalesce(?4, -1)"
-    ))
-    .bind(room.as_bytes().as_slice())
-    .bind(page.after.map(int))
-    .bind(page.before.map(int))
-    .bind(page.limit.map(int))
-    .fetch_all(db)
-    .await?;
-    rows.iter().rev().map(read).collect()
-}
-
-/// Messages with somebody, in whatever room, and those that wait for one.
-pub(crate) async fn with_peer(
-    db: &mut SqliteConnection,
-    alias: &Alias,
-    peer: Option<&AccountId>,
-    page: Page,
-) -> Result<Vec<Message>, VaultError> {
-    let rows = sqlx::query(select!(
-        "WHERE (m.peer = ?1 OR (m.peer IS NULL AND m.to_alias = ?2))
-             AND m.local > coalesce(?3, 0) AND (?4 IS NULL OR m.local < ?4)
-         ORDER BY m.local DESC LIMIT coalesce(?5, -1)"
-    ))
-    .bind(peer.map(|peer| peer.as_bytes().as_slice()))
-    .bind(alias.to_string())
-    .bind(page.after.map(int))
-    .bind(page.before.map(int))
-    .bind(page.limit.map(int))
-    .fetch_all(db)
-    .await?;
-    rows.iter().rev().map(read).collect()
 }
 
 /// Messages behind a place, of all conversations, oldest first.

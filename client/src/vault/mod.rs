@@ -5,22 +5,26 @@
 //! because its future was, leaves a mark, and the next one throws the memory's state away and reads it from the
 //! database again. So ratchets in memory never run ahead of those on disk.
 
+pub(crate) mod backup_key;
 pub(crate) mod columns;
 pub(crate) mod contacts;
 mod database;
 pub(crate) mod epochs;
-mod file;
+pub(crate) mod file;
 pub(crate) mod foundings;
 mod header;
 pub(crate) mod held;
+pub(crate) mod imports;
 mod key;
 pub(crate) mod key_packages;
 pub(crate) mod messages;
 mod mls;
 pub(crate) mod outbox;
 pub(crate) mod owner;
+pub(crate) mod pages;
 pub(crate) mod relays;
 pub(crate) mod requests;
+pub(crate) mod retention;
 pub(crate) mod rooms;
 
 use std::collections::HashMap;
@@ -38,6 +42,8 @@ use crate::profile::{Profile, Unlock};
 /// An open vault. While it lives, no other process opens it.
 pub(crate) struct Vault {
     open: Mutex<Open>,
+    /// Opens the database, and the backups that this vault wrote.
+    key: key::VaultKey,
     /// Holds the lock of the folder.
     _lock: File,
 }
@@ -73,7 +79,7 @@ impl Vault {
             .await?
         };
         let connection = database::open(&profile.database(), &key, true).await?;
-        Self::with(connection, lock).await
+        Self::with(connection, key, lock).await
     }
 
     /// Opens a vault.
@@ -87,10 +93,10 @@ impl Vault {
             return Err(VaultError::DatabaseMissing(profile.database()));
         }
         let connection = database::open(&profile.database(), &key, false).await?;
-        Self::with(connection, lock).await
+        Self::with(connection, key, lock).await
     }
 
-    async fn with(connection: SqliteConnection, lock: File) -> Result<Self, VaultError> {
+    async fn with(connection: SqliteConnection, key: key::VaultKey, lock: File) -> Result<Self, VaultError> {
         let mut open = Open {
             connection: Some(connection),
             keys: Keys::load(std::iter::empty()),
@@ -98,7 +104,12 @@ impl Vault {
             dirty: true,
         };
         open.clean().await?;
-        Ok(Self { open: Mutex::new(open), _lock: lock })
+        Ok(Self { open: Mutex::new(open), key, _lock: lock })
+    }
+
+    /// The vault's key.
+    pub(crate) fn key(&self) -> &[u8; 32] {
+        &self.key
     }
 
     /// Waits for its turn, to read.

@@ -31,6 +31,8 @@ pub(crate) struct Owner {
     pub(crate) incarnation: Incarnation,
     /// When the relay confirmed the registration.
     pub(crate) registered: Option<Millis>,
+    /// When the vault was brought back from a backup: its device is not enrolled since.
+    pub(crate) restored: Option<Millis>,
 }
 
 /// How far the vault has come with its relay.
@@ -84,6 +86,7 @@ pub(crate) async fn load(db: &mut SqliteConnection) -> Result<Option<Owner>, Vau
         claim: cbor(&row, "claim")?,
         incarnation: id(&row, "incarnation", Incarnation::from_slice)?,
         registered: optional_number(&row, "registered")?.map(Millis),
+        restored: optional_number(&row, "restored")?.map(Millis),
     }))
 }
 

@@ -174,7 +174,8 @@ pub(crate) async fn list(db: &mut SqliteConnection) -> Result<Vec<Listed>, Vault
     let rows = sqlx::query(
         "SELECT rooms.*, contacts.alias AS alias,
              (SELECT count(*) FROM messages m WHERE m.room = rooms.room AND m.unread = 1) AS unread,
-             (SELECT coalesce(max(local), 0) FROM messages m WHERE m.room = rooms.room) AS last
+             coalesce((SELECT local FROM messages m WHERE m.room = rooms.room ORDER BY m.rank DESC, m.local DESC LIMIT 1),
+                 0) AS last
          FROM rooms LEFT JOIN contacts ON contacts.account = rooms.peer
          ORDER BY last DESC, rooms.created DESC",
     )
