@@ -5,6 +5,7 @@
 //! there and needs no network; [`Client::sync`] carries it to the relay and brings what waits there, and tells what
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
+mod backup;
 mod chain;
 mod client;
 mod clock;
@@ -23,6 +24,7 @@ mod tests;
 mod trust;
 mod vault;
 
+pub use backup::{Contents, Report};
 pub use client::{Client, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};

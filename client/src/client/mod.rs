@@ -1,5 +1,6 @@
 //! The client: an open vault, and what a person does with it.
 
+mod backup;
 mod history;
 mod people;
 

@@ -1,6 +1,7 @@
 //! Stories of the client without a network: real vaults, real MLS, and a hub and a relay that the test plays.
 
 mod asking;
+mod backup;
 mod consent;
 mod history;
 mod keys;

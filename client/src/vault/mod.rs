@@ -26,6 +26,8 @@ pub(crate) mod relays;
 pub(crate) mod requests;
 pub(crate) mod retention;
 pub(crate) mod rooms;
+pub(crate) mod scratch;
+pub(crate) mod tables;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
