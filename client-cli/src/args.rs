@@ -1,11 +1,15 @@
 //! What can be typed.
 
+pub(crate) mod history;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use posthouse_spec::Alias;
 use zeroize::Zeroizing;
+
+use history::{BackupArgs, ExportArgs, ImportArgs, RetentionArgs, SearchArgs};
 
 /// Longest time that a command may try to reach the relay, seconds: one hour.
 const MAX_TIMEOUT: u64 = 3600;
@@ -27,6 +31,8 @@ Examples:
   posthouse send bob@b.example 'Dear Bob'
   posthouse listen
   posthouse --profile work --json history bob@b.example
+  posthouse search 'cellar key'
+  posthouse backup create alice.backup
 
 Exit codes: 0 done (`send`: accepted, or queued for later), 1 other trouble, 2 usage, 3 network, \
 4 refused, 5 vault (locked, wrong passphrase, damaged), 6 not found, 130 interrupted.
@@ -97,8 +103,16 @@ pub(crate) enum Command {
     Accept(PersonArgs),
     /// Blocks somebody.
     Block(PersonArgs),
-    /// Writes all messages as JSON lines.
+    /// Looks for a text in all messages.
+    Search(SearchArgs),
+    /// Shows or sets after how many days a conversation's messages are deleted here.
+    Retention(RetentionArgs),
+    /// Writes all messages as JSON lines, or as a page for people.
     Export(ExportArgs),
+    /// Takes the JSON lines of an export back.
+    Import(ImportArgs),
+    /// Writes, checks and restores encrypted backups.
+    Backup(BackupArgs),
 }
 
 #[derive(Debug, Args)]
@@ -140,7 +154,7 @@ pub(crate) struct ReadArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse --json history bob@b.example --before 120 --limit 20"
+    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse --json history bob@b.example --before 120 --limit 20\n  posthouse --json history bob@b.example --after 120 --limit 20"
 )]
 pub(crate) struct HistoryArgs {
     /// With whom, or the id of a room.
@@ -151,6 +165,9 @@ pub(crate) struct HistoryArgs {
     /// Only messages before this one: its `local` number.
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<u64>,
+    /// Only messages behind this one; with --limit and without --before the first of them.
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<u64>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -159,13 +176,6 @@ pub(crate) struct HistoryArgs {
 pub(crate) struct PersonArgs {
     /// Whom.
     pub(crate) alias: Alias,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  posthouse export letters.jsonl\n  posthouse export | wc -l")]
-pub(crate) struct ExportArgs {
-    /// The file to write; it must not exist yet [default: standard output].
-    pub(crate) file: Option<PathBuf>,
 }
 
 #[cfg(test)]

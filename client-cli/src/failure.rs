@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use posthouse_client::{Category, ClientError};
+use posthouse_client::{Category, ClientError, HistoryError};
 use posthouse_spec::client::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,7 @@ impl From<ClientError> for Failure {
             | ClientError::UnknownPerson(_)
             | ClientError::NoRequest(_) => Exit::NotFound,
             ClientError::Refused { reason, .. } => exit_of_refusal(*reason),
+            ClientError::History(error) => exit_of_history(error),
             other => match other.category() {
                 Category::Usage => Exit::Usage,
                 Category::Network => Exit::Network,
@@ -83,6 +84,19 @@ impl From<ClientError> for Failure {
             },
         };
         Self { code: error.code().to_owned(), message: error.to_string(), exit }
+    }
+}
+
+fn exit_of_history(error: &HistoryError) -> Exit {
+    match error {
+        HistoryError::NotEnrolled(_) => Exit::Refused,
+        HistoryError::OtherVault(_) | HistoryError::HasVault | HistoryError::Newer { .. } => Exit::Vault,
+        HistoryError::Export(_)
+        | HistoryError::File { .. }
+        | HistoryError::NotOurs(_)
+        | HistoryError::NoBackup(_)
+        | HistoryError::Damaged { .. } => Exit::Other,
+        _ => Exit::Usage,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Texts that come from standard input.
 
+use std::io::{IsTerminal as _, Write as _};
+
 use posthouse_spec::limits::MAX_TEXT;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 
@@ -9,6 +12,41 @@ use crate::failure::{Exit, Failure};
 const MAX_BATCH: usize = 256;
 /// Most bytes of them: well below what one line to a running `listen` takes.
 const MAX_BATCH_BYTES: usize = 512 * 1024;
+
+/// Most bytes of a recovery code: 24 words with white space.
+const MAX_WORDS: u64 = 4096;
+/// Words of a recovery code.
+const WORDS: usize = 24;
+
+/// Reads the words of a recovery code, from the terminal or whatever stands for it: over as many lines as they take.
+///
+/// # Errors
+/// Nothing can be read.
+pub(crate) async fn words() -> Result<Zeroizing<String>, Failure> {
+    if std::io::stdin().is_terminal() {
+        // Where standard error is closed, there is nobody to ask.
+        let _ = writeln!(
+            std::io::stderr(),
+            "The 24 words of the recovery code, in order, on one line or several:"
+        );
+    }
+    words_of(BufReader::new(tokio::io::stdin())).await
+}
+
+async fn words_of(from: impl AsyncBufRead + Unpin) -> Result<Zeroizing<String>, Failure> {
+    // Sized for the longest, so that no shorter copy stays behind when it grows.
+    let mut words = Zeroizing::new(String::with_capacity(usize::try_from(MAX_WORDS).unwrap_or_default()));
+    let mut from = from.take(MAX_WORDS);
+    while words.split_whitespace().count() < WORDS {
+        let before = words.len();
+        from.read_line(&mut words).await.map_err(unreadable)?;
+        let nothing_more = words[before..].trim().is_empty();
+        if words.len() == before || (nothing_more && !words.trim().is_empty()) {
+            break;
+        }
+    }
+    Ok(words)
+}
 
 /// Reads everything as one text, without the line's end behind it.
 ///
@@ -77,6 +115,14 @@ fn unreadable(error: std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn words_may_stand_on_several_lines() {
+        let typed = format!("{}\n{}\nnot these", "a ".repeat(20), "b ".repeat(4));
+        assert_eq!(words_of(typed.as_bytes()).await.unwrap().split_whitespace().count(), 24);
+        assert_eq!(words_of(&b"\n one two\n\nthree"[..]).await.unwrap().trim(), "one two");
+        assert_eq!(words_of(&b""[..]).await.unwrap().as_str(), "");
+    }
 
     #[tokio::test]
     async fn every_line_is_a_text() {

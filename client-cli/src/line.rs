@@ -2,7 +2,9 @@
 //!
 //! As JSON a line is an object whose `type` names it; the README lists types and fields, which are stable.
 
-use posthouse_client::{Message, MessageState, Notice, PeerRef, Request, RoomSummary, SafetyNumber, Whoami};
+use posthouse_client::{
+    Message, MessageState, Notice, PeerRef, Report, Request, RoomSummary, SafetyNumber, Whoami,
+};
 use posthouse_spec::{AccountId, Alias, DeviceId, MessageId, RoomId};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,35 @@ pub(crate) enum Line {
         /// How many messages.
         messages: u64,
     },
+    /// `search`: there may be more.
+    More {
+        /// Look on before this place.
+        before: Option<u64>,
+        /// Look on behind this place.
+        after: Option<u64>,
+    },
+    /// `retention`: how long a conversation is kept.
+    Retention {
+        /// Which one, as it was named.
+        with: String,
+        /// For how many days; for ever where absent.
+        days: Option<u64>,
+        /// How many messages were deleted, where it was set.
+        deleted: Option<u64>,
+    },
+    /// `import`.
+    Imported {
+        /// The file.
+        file: String,
+        /// Messages that are new here.
+        added: u64,
+        /// Messages that were here already.
+        known: u64,
+        /// Bad lines that were left out.
+        skipped: u64,
+    },
+    /// `backup`.
+    Backup(BackupLine),
     /// `listen` has begun.
     Listening {
         /// Whether this process owns the vault; else it follows one that does.
@@ -70,6 +101,30 @@ pub(crate) enum Line {
         /// What was tried, why it failed, what to do.
         message: String,
     },
+}
+
+/// What was done with a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BackupLine {
+    /// What was done.
+    pub(crate) done: Done,
+    /// The file.
+    pub(crate) file: String,
+    /// What it holds.
+    #[serde(flatten)]
+    pub(crate) report: Report,
+}
+
+/// What was done with a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Done {
+    /// It was written.
+    Written,
+    /// It was found to restore.
+    Verified,
+    /// It was brought back.
+    Restored,
 }
 
 /// An account that stands.

@@ -4,6 +4,7 @@
 //! code does the work ([`cmd`]) and says the same lines ([`mod@line`]), which are shown as text or JSON ([`output`]).
 
 mod args;
+mod backups;
 mod cmd;
 mod daemon;
 mod desk;
@@ -16,6 +17,7 @@ mod render;
 mod request;
 mod run;
 mod socket;
+mod style;
 mod unlock;
 
 use std::process::ExitCode;

@@ -2,47 +2,20 @@
 //!
 //! What others wrote is shown without its control characters, so that nobody can play with a reader's terminal.
 
+mod history;
+
 use std::fmt::Write as _;
 
-use posthouse_client::{Direction, Message, MessageState, Notice, PeerRef, Request, RoomState, RoomSummary};
+use posthouse_client::{
+    Direction, Message, MessageState, Moment, Notice, PeerRef, Request, RoomState, RoomSummary,
+};
 use posthouse_spec::Millis;
 
 use crate::line::{Delivery, Line, Registered, SentLine, SentState, Standing};
+use crate::style::Style;
 
 /// Words of the recovery code on one line.
 const WORDS_A_LINE: usize = 6;
-
-/// Colours, or none.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Style {
-    colours: bool,
-}
-
-impl Style {
-    pub(crate) fn new(colours: bool) -> Self {
-        Self { colours }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.paint("1", text)
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.paint("2", text)
-    }
-
-    fn yellow(self, text: &str) -> String {
-        self.paint("33", text)
-    }
-
-    fn red(self, text: &str) -> String {
-        self.paint("31", text)
-    }
-}
 
 /// A trouble, for standard error.
 pub(crate) fn complaint(kind: &str, message: &str, style: Style) -> String {
@@ -59,13 +32,17 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
         Line::Message(message) => self::message(message, style),
         Line::Room(room) => self::room(room, style),
         Line::Identity(who) => {
-            format!(
+            let mut text = format!(
                 "{}\naccount  {}\ndevice   {}\nrelay    {}",
                 style.bold(&who.alias.to_string()),
                 who.account,
                 who.device,
                 who.relay_url
-            )
+            );
+            if who.restored.is_some() {
+                text.push_str(&style.yellow("\nhistory restored; this device is not enrolled yet"));
+            }
+            text
         }
         Line::SafetyNumber(safety) => format!(
             "Your safety number with {}:\n\n{}\n\nCompare it with theirs, in person or on the phone. If the two are the same, nobody stands between you.",
@@ -81,6 +58,15 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
             }
         }
         Line::Exported { file, messages } => format!("{messages} messages written to {}", clean(file)),
+        Line::More { before, after } => {
+            let (option, place) = if before.is_some() { ("--before", before) } else { ("--after", after) };
+            style.dim(&format!("there may be more: add {option} {}", place.unwrap_or_default()))
+        }
+        Line::Retention { with, days, deleted } => history::retention(with, *days, *deleted),
+        Line::Imported { file, added, known, skipped } => {
+            history::imported(&clean(file), *added, *known, *skipped)
+        }
+        Line::Backup(backup) => history::backup(backup, &clean(&backup.file), style),
         Line::Listening { owner: true } => {
             style.dim("listening; other commands go through this one, Ctrl-C ends it")
         }
@@ -158,6 +144,9 @@ fn message(message: &Message, style: Style) -> String {
         }
         (None, _) => {}
     }
+    if message.imported {
+        let _ = write!(line, "  {}", style.dim("[imported]"));
+    }
     line
 }
 
@@ -169,6 +158,9 @@ fn room(room: &RoomSummary, style: Style) -> String {
         unread => {
             let _ = write!(line, ", {unread} unread");
         }
+    }
+    if let Some(days) = room.retention_days {
+        let _ = write!(line, ", kept {days} days");
     }
     match room.state {
         RoomState::Active => {}
@@ -245,30 +237,12 @@ fn is_control(c: char) -> bool {
 
 /// A time in UTC.
 fn time(at: Millis) -> String {
-    let minutes = at.0 / 60_000;
-    let (days, minute) = (minutes / 1440, minutes % 1440);
-    // Howard Hinnant, "chrono-compatible low-level date algorithms": civil_from_days, for days since 1970.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}Z", minute / 60, minute % 60)
+    Moment::of(at).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_told_as_dates() {
-        assert_eq!(time(Millis(0)), "1970-01-01 00:00Z");
-        assert_eq!(time(Millis(951_782_400_000)), "2000-02-29 00:00Z");
-        assert_eq!(time(Millis(1_795_174_500_000)), "2026-11-20 11:35Z");
-    }
 
     #[test]
     fn nobody_plays_with_the_terminal() {

@@ -1,11 +1,14 @@
 //! What is asked of an open vault, by a command of this process or through the socket of a running `listen`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use posthouse_spec::Alias;
+use posthouse_spec::{Alias, Millis};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroize as _;
 
+use crate::args::history::{Format, Keep};
 use crate::failure::Failure;
 use crate::line::Line;
 
@@ -63,6 +66,9 @@ pub(crate) enum Request {
         limit: Option<u64>,
         /// Only before this place.
         before: Option<u64>,
+        /// Only behind this place.
+        #[serde(default)]
+        after: Option<u64>,
     },
     /// Who owns the vault.
     Whoami,
@@ -83,8 +89,76 @@ pub(crate) enum Request {
         /// Whom.
         alias: Alias,
     },
+    /// Messages with a text.
+    Search {
+        /// The text.
+        text: String,
+        /// In which conversation.
+        with: Option<String>,
+        /// Only sent at this time or later.
+        since: Option<Millis>,
+        /// Only sent before this time.
+        until: Option<Millis>,
+        /// Only before this place.
+        before: Option<u64>,
+        /// Only behind this place.
+        after: Option<u64>,
+        /// At most so many.
+        limit: u64,
+    },
+    /// How long a conversation is kept.
+    Retention {
+        /// With whom, or a room.
+        with: String,
+        /// What is set, if anything is.
+        keep: Option<Keep>,
+    },
     /// All messages.
-    Export,
+    Export {
+        /// The form.
+        format: Format,
+        /// The file into which the asker puts them, to be told at the end.
+        file: Option<String>,
+    },
+    /// Takes an export back.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Leaves bad lines out.
+        skip_bad: bool,
+    },
+    /// Writes a backup.
+    BackupCreate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Proves that a backup restores.
+    BackupVerify {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Lets the vault learn to which key backups are sealed.
+    LearnWords {
+        /// The 24 words.
+        words: Words,
+    },
+}
+
+/// The words of a recovery code.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Words(pub(crate) String);
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Words(secret)")
+    }
 }
 
 /// One piece of an answer.

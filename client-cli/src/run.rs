@@ -8,7 +8,9 @@ use tokio::io::BufReader;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Cli, Command, ExportArgs, Global, SendArgs};
+use crate::args::history::{ExportArgs, SearchArgs};
+use crate::args::{Cli, Command, Global, SendArgs};
+use crate::backups;
 use crate::cmd;
 use crate::daemon;
 use crate::failure::{Exit, Failure};
@@ -92,6 +94,7 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Register(args) => return cmd::register::run(args, global, profile, output).await,
         Command::Send(args) => return send(args, global, profile, output).await,
         Command::Export(args) => return export(args, global, profile, output).await,
+        Command::Backup(args) => return backups::run(&args.command, global, profile, output).await,
         Command::Listen => (Request::Listen, false),
         Command::Inbox(args) => (Request::Inbox, args.offline),
         Command::Rooms(args) => (Request::Rooms, args.offline),
@@ -101,14 +104,31 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Accept(args) => (Request::Accept { alias: args.alias.clone() }, false),
         Command::Block(args) => (Request::Block { alias: args.alias.clone() }, false),
         Command::History(args) => {
-            let request =
-                Request::History { with: args.with.clone(), limit: args.limit, before: args.before };
-            (request, args.read.offline)
+            let (with, limit) = (args.with.clone(), args.limit);
+            (Request::History { with, limit, before: args.before, after: args.after }, args.read.offline)
+        }
+        Command::Search(args) => (search(args), true),
+        Command::Retention(args) => (Request::Retention { with: args.with.clone(), keep: args.keep }, true),
+        Command::Import(args) => {
+            let file = backups::absolute(&args.file)?;
+            (Request::Import { file, skip_bad: args.skip_bad }, true)
         }
     };
     let mut place = Place::find(profile, global).await?;
     let done = place.run(order(request, global, offline), output, show).await;
     done.and(place.leave().await)
+}
+
+fn search(args: &SearchArgs) -> Request {
+    Request::Search {
+        text: args.text.clone(),
+        with: args.with.clone(),
+        since: args.since,
+        until: args.until,
+        before: args.before,
+        after: args.after,
+        limit: args.limit,
+    }
 }
 
 async fn send(
@@ -157,7 +177,8 @@ async fn export(
     profile: &Profile,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let order = order(Request::Export, global, true);
+    let file = args.file.as_ref().map(|path| path.display().to_string());
+    let order = order(Request::Export { format: args.format, file }, global, true);
     let mut place = Place::find(profile, global).await?;
     let done = match &args.file {
         None => place.run(order, output, show).await,
@@ -167,21 +188,15 @@ async fn export(
                 let message = format!("cannot write {}: {error}; the file is not complete", path.display());
                 Failure::new(Exit::Other, "export-failed", message)
             };
-            let mut messages = 0;
             let into_file = |item, output: &mut Output| match item {
-                Item::Export(text) => {
-                    messages += 1;
-                    writeln!(file, "{text}").map_err(unwritable)
+                Item::Export(text) => writeln!(file, "{text}").map_err(unwritable),
+                Item::Line(line @ Line::Exported { .. }) => {
+                    file.flush().map_err(unwritable)?;
+                    output.line(&line)
                 }
                 line => show(line, output),
             };
-            match place.run(order, output, into_file).await {
-                Ok(()) => {
-                    file.flush().map_err(unwritable)?;
-                    output.line(&Line::Exported { file: path.display().to_string(), messages })
-                }
-                failed => failed,
-            }
+            place.run(order, output, into_file).await
         }
     };
     done.and(place.leave().await)

@@ -1,21 +1,34 @@
-//! `export`: all messages as JSON lines, to standard output or to a new file.
+//! `export`: all messages as JSON lines or as a page, to standard output or to a new file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::args::history::Format;
 use crate::desk::Desk;
 use crate::failure::{Exit, Failure};
+use crate::line::Line;
 use crate::request::Lines;
 
 /// Longest line of an export, bytes: a message of the largest text with every byte escaped, and its other fields.
 const MAX_EXPORT_LINE: usize = 512 * 1024;
 
-pub(crate) async fn execute(desk: &Desk, lines: &Lines) -> Result<(), Failure> {
+pub(crate) async fn execute(
+    desk: &Desk,
+    format: Format,
+    file: Option<String>,
+    lines: &Lines,
+) -> Result<(), Failure> {
     let mut cutter = Cutter { lines: lines.clone(), begun: Vec::new() };
-    desk.client().export(&mut cutter).await?;
-    Ok(())
+    let messages = match format {
+        Format::Json => desk.client().export(&mut cutter).await?,
+        Format::Html => desk.client().export_html(&mut cutter).await?,
+    };
+    match file {
+        Some(file) => lines.line(Line::Exported { file, messages }).await,
+        None => Ok(()),
+    }
 }
 
 /// Makes the file of an export: readable by its owner only, and never in place of another.

@@ -34,6 +34,9 @@ pub(crate) async fn execute(
     // Before anything is stored, so that no event about it is missed.
     let live = desk.is_live().map(|live| (live, live.events()));
     let stored = post.store(texts).await;
+    if post.waiting.is_empty() {
+        return stored;
+    }
     let why = match live {
         Some((live, mut events)) => post.watch(live, &mut events, pace).await?,
         None => post.carry(pace).await?,
