@@ -75,7 +75,6 @@ impl Mailbags {
     ) {
         let leaver = Leaver::new(
             network.clone(),
-            Arc::clone(&host),
             self.store,
             Arc::clone(&self.clock),
             self.settings.leave_after_ms,

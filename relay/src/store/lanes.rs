@@ -121,11 +121,15 @@ impl Store {
     }
 
     /// A lane that cannot go on in that life begins another one with everything that waits. Nothing happens if that life
-    /// has ended already.
+    /// has ended already. Says which life it is in now.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn begin_lane_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), StoreError> {
+    pub async fn begin_lane_life(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+    ) -> Result<Incarnation, StoreError> {
         let lane = lane.clone();
         self.write(move |tx| {
             Box::pin(async move {
@@ -133,10 +137,12 @@ impl Store {
                 if entry.ledger.incarnation == incarnation {
                     let shift = entry.ledger.begin_life(Incarnation::new(rand::random()));
                     entry.shift(shift);
+                    let now = entry.ledger.incarnation;
                     tx.pending.lanes.insert(lane.clone());
                     tx.woken.lanes.insert(lane);
+                    return Ok(now);
                 }
-                Ok(())
+                Ok(entry.ledger.incarnation)
             })
         })
         .await

@@ -32,6 +32,7 @@ mod lanes;
 mod mailbags;
 mod mailboxes;
 mod marks;
+mod meeting;
 mod open;
 mod peer_rules;
 mod pending;
