@@ -39,39 +39,6 @@ impl Store {
         rows.iter().map(|row| Ok(LaneId { peer: row.domain(0)?, class: class(row.number(1)?)? })).collect()
     }
 
-    /// The relays with which this one shares a room or has a lane with something on it.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn neighbours(&self) -> Result<Vec<Domain>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT home FROM members WHERE to_epoch IS NULL AND home <> ?1 \
-             UNION SELECT hub FROM rooms WHERE active = 1 AND hub <> ?1 \
-             UNION SELECT peer FROM lanes WHERE EXISTS (SELECT 1 FROM outbox WHERE outbox.lane = lanes.id)",
-        )
-        .bind(self.domain().as_str())
-        .fetch_all(self.readers())
-        .await
-        .map_err(StoreError::sql("list the relays that share rooms"))?;
-        rows.iter().map(|row| row.domain(0)).collect()
-    }
-
-    /// Whether this relay shares a room with another one.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn is_neighbour(&self, relay: &Domain) -> Result<bool, StoreError> {
-        let row = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM members WHERE to_epoch IS NULL AND home = ?1) \
-             OR EXISTS (SELECT 1 FROM rooms WHERE active = 1 AND hub = ?1)",
-        )
-        .bind(relay.as_str())
-        .fetch_one(self.readers())
-        .await
-        .map_err(StoreError::sql("find out whether a relay shares a room"))?;
-        Ok(row.number(0)? != 0)
-    }
-
     /// Where a lane stands. A lane that was never used gets its incarnation now.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ mod mailbags;
 mod mailboxes;
 mod marks;
 mod meeting;
+mod neighbours;
 mod open;
 mod peer_rules;
 mod pending;

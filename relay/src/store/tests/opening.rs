@@ -1,6 +1,6 @@
 use posthouse_spec::Epoch;
-use sqlx::{ConnectOptions as _, Row as _};
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Row as _};
 
 use super::super::types::{SubmitOutcome, Wakes};
 use super::super::{Store, StoreError};
@@ -91,7 +91,10 @@ async fn what_is_answered_survives_the_loss_of_power() {
     let settings = world.store.write(|tx| {
         Box::pin(async move {
             let mut found = Vec::new();
-            for text in ["SELECT synchronous FROM pragma_synchronous", "SELECT journal_mode = 'wal' FROM pragma_journal_mode"] {
+            for text in [
+                "SELECT synchronous FROM pragma_synchronous",
+                "SELECT journal_mode = 'wal' FROM pragma_journal_mode",
+            ] {
                 let row = sqlx::query(text).fetch_one(&mut tx.conn).await.map_err(StoreError::sql("ask"))?;
                 found.push(row.get::<i64, _>(0));
             }
