@@ -9,15 +9,15 @@ use posthouse_federation::{Clock, Federation, Host, PeerError, ReceiveError};
 use posthouse_spec::cbor::List;
 use posthouse_spec::envelope::{Envelope, LaneClass};
 use posthouse_spec::limits::MAX_MAILBAG_LIST;
-use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::peer::mailbag::{MailbagRef, MailbagRequest, MailbagResponse};
-use posthouse_spec::{Domain, EnvelopeId, Incarnation, LaneSeq, ManifestSeq, Signed};
+use posthouse_spec::{Domain, EnvelopeId, Incarnation, LaneSeq};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::check::{BadBag, BagRule, Judged, check_label, judge};
+use super::check::{BadBag, BagRule, check_label};
 use super::key::MailbagKeys;
+use super::vouch::{Vouched, Vouching};
 use crate::metrics::{MAILBAGS_COLLECTED, MAILBAGS_REFUSED};
 use crate::network::Network;
 
@@ -29,8 +29,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(20);
 const MAX_STUCK: usize = 4096;
 /// Lists that are worked through in one go; the rest comes with the next.
 const MAX_LISTS: usize = 512;
-/// Kept manifests of one origin that are looked through for a key: as many as the store keeps.
-const MAX_LINKS: usize = 256;
 
 /// Collects mailbags.
 pub struct Collector {
@@ -216,10 +214,17 @@ impl Collector {
             Ok(envelope) => envelope,
             Err(fault) => return Ok(Bag::Bad(fault.into())),
         };
-        match self.verified(federation, &asked.origin, &envelope, memory).await? {
-            Ok(Some(envelope)) => self.receive(asked, *envelope, memory).await,
-            Ok(None) => Ok(Bag::Later),
-            Err(bad) => Ok(Bag::Bad(bad)),
+        let (origin, host) = (&asked.origin, &*self.host);
+        let vouching = Vouching { federation, host, origin, now: (self.clock)() };
+        match vouching.vouch(&envelope).await.map_err(|error| Stopped::Own(error.to_string()))? {
+            Vouched::Good(envelope) => self.receive(asked, *envelope, memory).await,
+            Vouched::Bad(bad) => Ok(Bag::Bad(bad)),
+            Vouched::Nobody(error) => {
+                tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
+                memory.unknown.insert(origin.clone());
+                memory.again = true;
+                Ok(Bag::Later)
+            }
         }
     }
 
@@ -228,68 +233,6 @@ impl Collector {
         let Some(place) = memory.stuck.get(&asked.envelope) else { return Ok(false) };
         let cursor = self.host.cursor(&place.origin, place.class, place.incarnation, place.first).await;
         Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.first)
-    }
-
-    /// The envelope, if a key signed it that its origin's manifest lists: the pinned one, an earlier one for its own time, or
-    /// the newest. Nothing where only the origin could tell, and cannot be asked.
-    async fn verified(
-        &self,
-        federation: &Federation,
-        origin: &Domain,
-        envelope: &Signed<Envelope>,
-        memory: &mut Memory,
-    ) -> Result<Result<Option<Box<Verified<Envelope>>>, BadBag>, Stopped> {
-        let now = (self.clock)();
-        if let Some(pinned) = federation.pinned_manifest(origin).await? {
-            match judge(envelope, &pinned, now) {
-                Ok(Judged::UnknownKey) => {}
-                Ok(Judged::Good(envelope)) => return Ok(Ok(Some(envelope))),
-                Err(bad) => return Ok(Err(bad)),
-            }
-            if let Some(link) = self.link_at(origin, envelope).await?
-                && let Ok(Judged::Good(envelope)) = judge(envelope, &link, now)
-            {
-                return Ok(Ok(Some(envelope)));
-            }
-        }
-        let manifest = match federation.newest_manifest(origin).await {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
-                memory.unknown.insert(origin.clone());
-                memory.again = true;
-                return Ok(Ok(None));
-            }
-        };
-        Ok(match judge(envelope, &manifest, now) {
-            Ok(Judged::Good(envelope)) => Ok(Some(envelope)),
-            Ok(Judged::UnknownKey) => {
-                let detail = format!("no manifest of {origin} lists the key that signed the envelope");
-                Err(BadBag::new(BagRule::Peer(PeerRule::EnvelopeSignature), detail))
-            }
-            Err(bad) => Err(bad),
-        })
-    }
-
-    /// The kept manifest that was the newest of its relay when the envelope was made.
-    async fn link_at(
-        &self,
-        origin: &Domain,
-        envelope: &Signed<Envelope>,
-    ) -> Result<Option<Manifest>, Stopped> {
-        let Ok(made) = envelope.peek().map(|inside| inside.created) else { return Ok(None) };
-        let (mut at, mut then) = (ManifestSeq(1), None);
-        for _ in 0..MAX_LINKS {
-            let link = self.host.pinned_from(origin, at).await;
-            let link = link.map_err(|error| Stopped::Own(error.to_string()))?;
-            let Some(Ok(link)) = link.map(|link| link.peek()) else { break };
-            if link.created > made {
-                break;
-            }
-            at = link.seq.next();
-            then = Some(link);
-        }
-        Ok(then)
     }
 
     async fn receive(
