@@ -7,11 +7,11 @@ use std::time::Duration;
 use posthouse_crypto::Verified;
 use posthouse_federation::{Clock, Federation, Host, PeerError, ReceiveError};
 use posthouse_spec::cbor::List;
-use posthouse_spec::envelope::{Envelope, LaneClass};
+use posthouse_spec::envelope::Envelope;
 use posthouse_spec::limits::MAX_MAILBAG_LIST;
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::peer::mailbag::{MailbagRef, MailbagRequest, MailbagResponse};
-use posthouse_spec::{Domain, EnvelopeId, Incarnation, LaneSeq};
+use posthouse_spec::{Domain, EnvelopeId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,7 @@ use super::key::MailbagKeys;
 use super::vouch::{Vouched, Vouching};
 use crate::metrics::{MAILBAGS_COLLECTED, MAILBAGS_REFUSED};
 use crate::network::Network;
+use crate::store::{Incoming, LanePlace, Store};
 
 /// How often a holder is asked, even if nothing speaks for it that it holds anything.
 const ASK: Duration = Duration::from_secs(3 * 60);
@@ -34,17 +35,9 @@ const MAX_LISTS: usize = 512;
 pub struct Collector {
     network: Network,
     host: Arc<dyn Host>,
+    store: Store,
     keys: MailbagKeys,
     clock: Clock,
-}
-
-/// Where a bag's envelope belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    origin: Domain,
-    class: LaneClass,
-    incarnation: Incarnation,
-    first: LaneSeq,
 }
 
 /// What became of one bag.
@@ -73,8 +66,8 @@ enum Stopped {
 /// What is remembered of one holder's bags.
 #[derive(Default)]
 struct Memory {
-    /// Bags that begin ahead of their lane's cursor.
-    stuck: BTreeMap<EnvelopeId, Place>,
+    /// Bags that begin ahead of their lane's cursor, and where.
+    stuck: BTreeMap<EnvelopeId, LanePlace>,
     /// Origins that could not be looked up in this round.
     unknown: BTreeSet<Domain>,
     /// Whether something could not be taken in this round that may be soon.
@@ -84,8 +77,8 @@ struct Memory {
 impl Collector {
     /// A collector that opens bags with `keys`.
     #[must_use]
-    pub fn new(network: Network, host: Arc<dyn Host>, keys: MailbagKeys, clock: Clock) -> Self {
-        Self { network, host, keys, clock }
+    pub fn new(network: Network, host: Arc<dyn Host>, store: Store, keys: MailbagKeys, clock: Clock) -> Self {
+        Self { network, host, store, keys, clock }
     }
 
     /// Collects from each holder until told to stop; each is a task of its own.
@@ -231,8 +224,8 @@ impl Collector {
     /// Whether a bag that was seen before still begins ahead of its lane's cursor.
     async fn is_stuck(&self, asked: &MailbagRef, memory: &mut Memory) -> Result<bool, Stopped> {
         let Some(place) = memory.stuck.get(&asked.envelope) else { return Ok(false) };
-        let cursor = self.host.cursor(&place.origin, place.class, place.incarnation, place.first).await;
-        Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.first)
+        let cursor = self.store.cursor(&place.lane).await;
+        Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.seq)
     }
 
     async fn receive(
@@ -241,12 +234,9 @@ impl Collector {
         envelope: Verified<Envelope>,
         memory: &mut Memory,
     ) -> Result<Bag, Stopped> {
-        let place = Place {
-            origin: asked.origin.clone(),
-            class: envelope.class,
-            incarnation: envelope.incarnation,
-            first: envelope.first,
-        };
+        let (class, incarnation) = (envelope.class, envelope.incarnation);
+        let lane = Incoming { origin: asked.origin.clone(), class, incarnation };
+        let place = LanePlace { lane, seq: envelope.first };
         match self.host.receive(&asked.origin, envelope).await {
             Ok(received) => {
                 memory.stuck.remove(&asked.envelope);
@@ -259,12 +249,12 @@ impl Collector {
             }
             // A room may need its hub first: that is no reason to let others wait.
             Err(ReceiveError::Host(error)) => {
-                tracing::warn!(origin = %asked.origin, class = %place.class, %error, "a mailbag cannot be taken now");
+                tracing::warn!(origin = %asked.origin, %class, %error, "a mailbag cannot be taken now");
                 memory.again = true;
                 Ok(Bag::Later)
             }
             Err(ReceiveError::Gap { expected }) => {
-                tracing::debug!(origin = %asked.origin, %expected, first = %place.first, "a mailbag waits for what goes before it");
+                tracing::debug!(origin = %asked.origin, %expected, first = %place.seq, "a mailbag waits for what goes before it");
                 if memory.stuck.len() < MAX_STUCK {
                     memory.stuck.insert(asked.envelope, place);
                 }

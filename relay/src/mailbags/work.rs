@@ -75,14 +75,14 @@ impl Mailbags {
     ) {
         let leaver = Leaver::new(
             network.clone(),
-            self.store,
+            self.store.clone(),
             Arc::clone(&self.clock),
             self.settings.leave_after_ms,
             self.retention_ms,
         );
         tasks.spawn(leaver.run(stop.clone()));
         if let Some(keys) = self.keys {
-            let collector = Collector::new(network.clone(), host, keys, self.clock);
+            let collector = Collector::new(network.clone(), host, self.store, keys, self.clock);
             collector.spawn(&self.settings.holders, tasks, stop);
         }
         tasks.spawn(sweep(self.holder, stop.clone()));
