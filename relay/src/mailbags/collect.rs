@@ -15,7 +15,7 @@ use posthouse_spec::{Domain, EnvelopeId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::check::{BadBag, BagRule, check_label};
+use super::check::{BadBag, BagRule, check_expiry, check_label};
 use super::key::MailbagKeys;
 use super::vouch::{Vouched, Vouching};
 use crate::metrics::{MAILBAGS_COLLECTED, MAILBAGS_REFUSED};
@@ -207,8 +207,12 @@ impl Collector {
             Ok(envelope) => envelope,
             Err(fault) => return Ok(Bag::Bad(fault.into())),
         };
+        let now = (self.clock)();
+        if let Err(bad) = check_expiry(&bag, now) {
+            return Ok(Bag::Bad(bad));
+        }
         let (origin, host) = (&asked.origin, &*self.host);
-        let vouching = Vouching { federation, host, origin, now: (self.clock)() };
+        let vouching = Vouching { federation, host, origin, now };
         match vouching.vouch(&envelope).await.map_err(|error| Stopped::Own(error.to_string()))? {
             Vouched::Good(envelope) => self.receive(asked, *envelope, memory).await,
             Vouched::Bad(bad) => Ok(Bag::Bad(bad)),

@@ -106,12 +106,17 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.hold_mailbag(&bag, until, quota).await })).await
     }
 
-    /// The oldest bags for a destination, at most `max`, in the order in which they were left. No origin's bags keep
-    /// another's off the list.
+    /// The oldest bags for a destination that are held at `now`, at most `max`, in the order in which they were left. No
+    /// origin's bags keep another's off the list.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn held_mailbags(&self, destination: &Domain, max: usize) -> Result<MailbagList, StoreError> {
+    pub async fn held_mailbags(
+        &self,
+        destination: &Domain,
+        max: usize,
+        now: Millis,
+    ) -> Result<MailbagList, StoreError> {
         let doing = "list mailbags";
         let rows =
             sqlx::query("SELECT origin, bags FROM mailbag_usage WHERE destination = ? ORDER BY random()")
@@ -129,12 +134,14 @@ impl Store {
         for row in rows.iter().take(max) {
             let origin = row.domain(0)?;
             let text = format!(
-                "SELECT id, envelope, size FROM mailbags WHERE destination = ? AND origin = ? ORDER BY id LIMIT {}",
+                "SELECT id, envelope, size FROM mailbags WHERE destination = ? AND origin = ? AND until > ? \
+                 ORDER BY id LIMIT {}",
                 limit(share.max(1))
             );
             let bags = sqlx::query(AssertSqlSafe(text))
                 .bind(destination.as_str())
                 .bind(origin.as_str())
+                .bind(sql(now.0))
                 .fetch_all(self.readers())
                 .await
                 .map_err(StoreError::sql(doing))?;
@@ -149,7 +156,7 @@ impl Store {
         Ok(MailbagList { held: held.map_err(|e| StoreError::damaged(e.to_string()))?, total })
     }
 
-    /// One bag, if it is still held.
+    /// One bag, if it is still held at `now`.
     ///
     /// # Errors
     /// The store failed.
@@ -157,13 +164,16 @@ impl Store {
         &self,
         destination: &Domain,
         bag: &MailbagRef,
+        now: Millis,
     ) -> Result<Option<Mailbag>, StoreError> {
         let row = sqlx::query(
-            "SELECT expires, sealed FROM mailbags WHERE destination = ? AND origin = ? AND envelope = ?",
+            "SELECT expires, sealed FROM mailbags \
+             WHERE destination = ? AND origin = ? AND envelope = ? AND until > ?",
         )
         .bind(destination.as_str())
         .bind(bag.origin.as_str())
         .bind(bag.envelope.as_bytes().as_slice())
+        .bind(sql(now.0))
         .fetch_optional(self.readers())
         .await
         .map_err(StoreError::sql("find a mailbag"))?;
