@@ -10,7 +10,7 @@ use posthouse_spec::cbor::List;
 use posthouse_spec::envelope::Envelope;
 use posthouse_spec::limits::MAX_MAILBAG_LIST;
 use posthouse_spec::peer::hello::PeerRule;
-use posthouse_spec::peer::mailbag::{MailbagRef, MailbagRequest, MailbagResponse};
+use posthouse_spec::peer::mailbag::{MailbagList, MailbagRef, MailbagRequest, MailbagResponse};
 use posthouse_spec::{Domain, EnvelopeId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -121,19 +121,21 @@ impl Collector {
         }
     }
 
-    /// Takes what a holder has until nothing is left that can be taken now.
+    /// Takes what a holder has until nothing is left that can be taken now. Where a whole list cannot, it asks for more of them:
+    /// the list shows the next part then.
     async fn collect(
         &self,
         federation: &Federation,
         holder: &Domain,
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
+        let (mut part, mut before) = (1, Vec::new());
         for _ in 0..MAX_LISTS {
-            let request = MailbagRequest::List(MAX_MAILBAG_LIST as u64);
+            let request = MailbagRequest::List(part * MAX_MAILBAG_LIST as u64);
             let MailbagResponse::List(list) = federation.mailbag(holder, request).await? else {
                 return Err(Stopped::Nonsense);
             };
-            memory.forget_all_but(&list.held);
+            memory.forget_all_but(&list);
             let (mut done, mut taken, mut stopped) = (Vec::new(), 0, None);
             for bag in list.held.iter() {
                 match self.bring(federation, holder, bag, memory).await {
@@ -159,8 +161,16 @@ impl Collector {
             }
             match stopped {
                 Some(error) => return Err(error),
-                None if dropped => {}
-                None => return Ok(()),
+                // What waited for this may be among the oldest.
+                None if dropped => (part, before) = (1, Vec::new()),
+                None => {
+                    let held = list.held.into_vec();
+                    // A holder that knows no parts shows the first again.
+                    if held.is_empty() || held == before || list.total <= held.len() as u64 {
+                        return Ok(());
+                    }
+                    (part, before) = (part + 1, held);
+                }
             }
         }
         memory.again = true;
@@ -270,10 +280,11 @@ impl Collector {
 }
 
 impl Memory {
-    /// What is not listed any more needs not be remembered; where the list is full, the rest may only be hidden.
-    fn forget_all_but(&mut self, held: &[MailbagRef]) {
-        if held.len() < MAX_MAILBAG_LIST {
-            self.stuck.retain(|id, _| held.iter().any(|bag| bag.envelope == *id));
+    /// What is not held any more needs not be remembered; where the list does not show everything, the rest may only be
+    /// hidden.
+    fn forget_all_but(&mut self, list: &MailbagList) {
+        if list.held.len() as u64 >= list.total {
+            self.stuck.retain(|id, _| list.held.iter().any(|bag| bag.envelope == *id));
         }
     }
 }

@@ -83,7 +83,6 @@ impl Holder {
     /// What is held for a destination. One for which nothing is held, and nothing would be, is told so: its operator counts on
     /// this relay, and would learn it from nobody else.
     async fn list(&self, from: &Domain, max: u64) -> Result<MailbagResponse, StoreError> {
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
         let held = self.store.held_mailbags(from, max, (self.clock)()).await?;
         if held.total == 0 && !self.hold_for.contains(from) {
             let why = format!(

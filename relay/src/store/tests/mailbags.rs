@@ -109,6 +109,36 @@ async fn nobodys_bags_keep_anothers_off_the_list() {
 }
 
 #[tokio::test]
+async fn who_asks_for_more_than_a_list_holds_gets_the_last_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let numbered = |origin, n: u16| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        Mailbag { envelope: EnvelopeId::new(id), ..bag(origin, "b.example", 0, 1) }
+    };
+    let wide = MailbagQuota { destination: 1 << 20, origin: 1 << 20, total: 1 << 20 };
+    let listed = async |max| {
+        let list = store.held_mailbags(&domain("b.example"), max, NOW).await.unwrap();
+        let number =
+            |bag: &MailbagRef| u16::from_be_bytes([bag.envelope.as_bytes()[0], bag.envelope.as_bytes()[1]]);
+        list.held.iter().map(number).collect::<Vec<u16>>()
+    };
+    for n in 0..600 {
+        store.hold_mailbag(numbered("o.example", n), UNTIL, wide).await.unwrap();
+    }
+    assert!(listed(256).await.into_iter().eq(0..256));
+    assert!(listed(300).await.into_iter().eq(256..300));
+    assert!(listed(768).await.into_iter().eq(512..600));
+    assert_eq!((listed(0).await.len(), listed(u64::MAX).await.len()), (0, 0));
+    // With another origin each has half of every list.
+    store.hold_mailbag(numbered("p.example", 999), UNTIL, wide).await.unwrap();
+    assert!(listed(256).await.into_iter().eq((0..128).chain([999])));
+    assert!(listed(512).await.into_iter().eq(128..256));
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_is_held_no_longer_goes() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
