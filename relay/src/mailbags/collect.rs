@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthouse_crypto::Verified;
+use posthouse_crypto::{BagFault, SealError, Verified};
 use posthouse_federation::{Clock, Federation, Host, PeerError, ReceiveError};
 use posthouse_spec::cbor::List;
 use posthouse_spec::envelope::Envelope;
@@ -28,6 +28,8 @@ const ASK: Duration = Duration::from_secs(3 * 60);
 const ASK_AGAIN: Duration = Duration::from_secs(20);
 /// Bags that wait at one holder for what goes before them on their lanes, and are remembered.
 const MAX_STUCK: usize = 4096;
+/// Bags at one holder that do not open, and are remembered.
+const MAX_CLOSED: usize = 4096;
 /// Lists that are worked through in one go; the rest comes with the next.
 const MAX_LISTS: usize = 512;
 
@@ -68,6 +70,8 @@ enum Stopped {
 struct Memory {
     /// Bags that begin ahead of their lane's cursor, and where.
     stuck: BTreeMap<EnvelopeId, LanePlace>,
+    /// Bags that open with none of this relay's keys.
+    closed: BTreeSet<(Domain, EnvelopeId)>,
     /// Origins that could not be looked up in this round.
     unknown: BTreeSet<Domain>,
     /// Whether something could not be taken in this round that may be soon.
@@ -199,10 +203,11 @@ impl Collector {
         memory: &mut Memory,
     ) -> Result<Bag, Stopped> {
         if !federation.permits(&asked.origin) {
-            let detail = format!("the operator of this relay does not federate with {}", asked.origin);
-            return Ok(Bag::Bad(BadBag::new(BagRule::Peer(PeerRule::NotAllowed), detail)));
+            // The operator may think again.
+            return Ok(Bag::Later);
         }
-        if memory.unknown.contains(&asked.origin) || self.is_stuck(asked, memory).await? {
+        let waits = memory.unknown.contains(&asked.origin) || memory.is_closed(asked);
+        if waits || self.is_stuck(asked, memory).await? {
             return Ok(Bag::Later);
         }
         let request = MailbagRequest::Take(asked.clone());
@@ -215,6 +220,11 @@ impl Collector {
         }
         let envelope = match self.keys.open_bag(&bag) {
             Ok(envelope) => envelope,
+            // The key for it may be missing here, and be put back.
+            Err(BagFault::Seal(fault)) => {
+                memory.close(holder, asked, fault);
+                return Ok(Bag::Later);
+            }
             Err(fault) => return Ok(Bag::Bad(fault.into())),
         };
         let now = (self.clock)();
@@ -285,7 +295,26 @@ impl Memory {
     fn forget_all_but(&mut self, list: &MailbagList) {
         if list.held.len() as u64 >= list.total {
             self.stuck.retain(|id, _| list.held.iter().any(|bag| bag.envelope == *id));
+            self.closed.retain(|(origin, id)| {
+                list.held.iter().any(|bag| bag.origin == *origin && bag.envelope == *id)
+            });
         }
+    }
+
+    fn is_closed(&self, bag: &MailbagRef) -> bool {
+        self.closed.contains(&(bag.origin.clone(), bag.envelope))
+    }
+
+    /// Names a bag that does not open; it is not asked for again before the next start, which reads the keys anew.
+    fn close(&mut self, holder: &Domain, bag: &MailbagRef, fault: SealError) {
+        if self.closed.len() < MAX_CLOSED {
+            self.closed.insert((bag.origin.clone(), bag.envelope));
+        }
+        let rule = BagRule::Seal.name();
+        metrics::counter!(MAILBAGS_REFUSED, "rule" => rule).increment(1);
+        tracing::warn!(origin = %bag.origin, %holder, rule, %fault,
+            "a mailbag does not open, and stays with its holder until it expires: it was altered, or mailbag.key lacks the \
+             key that it was sealed to; put that back, as a line of its own, and restart");
     }
 }
 

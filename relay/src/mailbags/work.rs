@@ -32,14 +32,23 @@ pub struct Mailbags {
 }
 
 impl Mailbags {
-    /// Reads what is needed; a relay that names holders for the first time gets its key.
+    /// Reads what is needed; a relay that names holders for the first time gets its key. `offered` is what its newest manifest
+    /// says of its mailbags.
     ///
     /// # Errors
-    /// The key cannot be read or made.
-    pub fn open(settings: &Settings, store: &Store, clock: &Clock) -> Result<Self, MailbagKeyError> {
+    /// The key cannot be read or made, or is not the one that others seal to.
+    pub fn open(
+        settings: &Settings,
+        offered: Option<&MailbagOffer>,
+        store: &Store,
+        clock: &Clock,
+    ) -> Result<Self, MailbagKeyError> {
         let keys = match settings.mailbags.holders.is_empty() {
             true => None,
-            false => Some(MailbagKeys::open(&settings.data, &mut rand::rng())?),
+            false => {
+                let named = offered.map(|offer| offer.key);
+                Some(MailbagKeys::open(&settings.data, named, &mut rand::rng())?)
+            }
         };
         Ok(Self {
             settings: settings.mailbags.clone(),
