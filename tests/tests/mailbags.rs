@@ -194,6 +194,35 @@ async fn what_comes_by_lane_and_by_mailbag_is_there_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Result<()> {
+    let story = Story::begin(&[HOLDER], &[HOLDER], &[]).await?;
+    let anna = Person::register_with_key_file(&story.network, "anna@a.localhost").await?;
+    anna.befriend(&story.bob).await?;
+    let (sender, receiver) = (story.relay(SENDER), story.relay(RECEIVER));
+    sender.terminate().await?;
+    let (database, copy) = (sender.data().join("relay.db"), sender.data().join("copy"));
+    fs::copy(&database, &copy)?;
+    sender.start().await?;
+    let lost = letters(3);
+    story.write(&lost).await?;
+    story.bob_has_exactly(&lost).await?;
+
+    // The restored relay gives the positions of those three anew, while the other one cannot tell it.
+    receiver.terminate().await?;
+    sender.terminate().await?;
+    fs::copy(&copy, &database)?;
+    sender.start().await?;
+    let texts: Vec<String> = (1..=5).map(|n| format!("{n} after the loss")).collect();
+    let input = texts.join("\n");
+    anna.run_with_input(&["send", story.bob.alias(), "-", "--lines"], &input).await?;
+    until(sender, LEFT, HOLDER, |left| left >= 5.0).await?;
+
+    receiver.start().await?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    story.bob.expect_from(&anna, &texts).await
+}
+
+#[tokio::test]
 async fn a_holder_that_crashes_keeps_what_it_holds() -> Result<()> {
     let story = Story::begin(&[HOLDER], &[HOLDER], &[]).await?;
     story.relay(RECEIVER).terminate().await?;
