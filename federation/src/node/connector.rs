@@ -15,7 +15,7 @@ use posthouse_spec::peer::hello::PeerRule;
 use super::dial::{Dialable, behind, dialable};
 use super::directory::Directory;
 use super::hello::Introductions;
-use super::network::Network;
+use super::network::{DialFailure, Network};
 use super::own::Own;
 use super::peers::{Peer, Peers, Session, until};
 use super::reach::Reach;
@@ -136,6 +136,9 @@ impl Connector {
             }),
             (None, Err(error)) => {
                 tracing::debug!(%error, "no session");
+                if matches!(error, PeerError::Crowded { .. }) {
+                    return Err(error);
+                }
                 peer.failed(error.clone(), self.own.now(), rand::random());
                 Err(error)
             }
@@ -185,7 +188,7 @@ impl Connector {
         };
         let failed = match self.dial_any(domain, &manifest, trusted, ways).await {
             Ok(reached) => return Ok(reached),
-            Err(error) if fresh => return Err(error),
+            Err(error) if fresh || matches!(error, PeerError::Crowded { .. }) => return Err(error),
             Err(error) => error,
         };
         // The relay may have moved since its manifest was pinned.
@@ -206,6 +209,11 @@ impl Connector {
         let now = self.own.now();
         let valid = |node: &&posthouse_spec::manifest::Node| manifest.lists_node(&node.key, now);
         let mut tried = addresses.left_out.clone();
+        let mut crowded = false;
+        let mut failed = |failure: DialFailure| {
+            crowded |= matches!(failure, DialFailure::Crowded(_));
+            failure.to_string()
+        };
         let nodes: Vec<_> = manifest.nodes.iter().filter(valid).filter_map(|n| peer_of(&n.key)).collect();
         let circuits = manifest.circuits.as_ref().filter(|_| ways == Ways::All);
         for node in &nodes {
@@ -215,19 +223,20 @@ impl Connector {
             }
             match self.dial(*node, &addresses).await {
                 Ok(connection) => return Ok((*node, connection)),
-                Err(why) => tried.push(why),
+                Err(failure) => tried.push(failed(failure)),
             }
         }
         for through in circuits.into_iter().flat_map(|through| through.iter()) {
             match self.dial_through(domain, through, &nodes).await {
                 Ok(reached) => return Ok(reached),
-                Err(why) => tried.push(format!("through {through}: {why}")),
+                Err(failure) => tried.push(format!("through {through}: {}", failed(failure))),
             }
         }
         if tried.is_empty() {
             tried.push("its manifest lists no node that is valid by the clock of this relay".into());
         }
-        Err(PeerError::Unreachable { domain: domain.clone(), why: tried.join("; ") })
+        let (domain, why) = (domain.clone(), tried.join("; "));
+        Err(if crowded { PeerError::Crowded { domain, why } } else { PeerError::Unreachable { domain, why } })
     }
 
     /// Calls by circuit through another relay, with which a session comes first.
@@ -236,27 +245,36 @@ impl Connector {
         domain: &Domain,
         through: &Domain,
         nodes: &[PeerId],
-    ) -> Result<(PeerId, ConnectionId), String> {
+    ) -> Result<(PeerId, ConnectionId), DialFailure> {
         if *through == self.own.domain || through == domain {
-            return Err("that relay holds no connection to this one".into());
+            return Err(DialFailure::Failed("that relay holds no connection to this one".into()));
         }
-        let session = self.session_directly(through).await.map_err(|error| error.to_string())?;
-        let at = self.peers.address(session.connection).ok_or("the connection was closed")?;
+        let session = self.session_directly(through).await.map_err(|error| match error {
+            PeerError::Crowded { .. } => DialFailure::Crowded(error.to_string()),
+            error => DialFailure::Failed(error.to_string()),
+        })?;
+        let at =
+            self.peers.address(session.connection).ok_or_else(|| "the connection was closed".to_owned())?;
         // What the other side will punch to must be known before the circuit stands.
         self.reach.until_seen().await;
-        let mut tried = Vec::new();
+        let mut failures: Option<DialFailure> = None;
         for node in nodes {
             let way = behind(&at, session.peer).with(Protocol::P2p(*node));
             match self.network.dial(*node, vec![way]).await {
                 Ok(connection) => return Ok((*node, connection)),
-                Err(why) => tried.push(why),
+                Err(failure) => {
+                    failures = Some(match failures {
+                        Some(before) => before.and(failure),
+                        None => failure,
+                    });
+                }
             }
         }
-        Err(tried.join("; "))
+        Err(failures.unwrap_or_else(|| "none of its nodes is good at this time".to_owned().into()))
     }
 
     /// QUIC first; TCP when QUIC fails or takes too long.
-    async fn dial(&self, node: PeerId, addresses: &Dialable) -> Result<ConnectionId, String> {
+    async fn dial(&self, node: PeerId, addresses: &Dialable) -> Result<ConnectionId, DialFailure> {
         if addresses.quic.is_empty() {
             return self.network.dial(node, addresses.tcp.clone()).await;
         }
@@ -266,11 +284,10 @@ impl Connector {
         }
         tokio::pin!(quic);
         let tcp = self.network.dial(node, addresses.tcp.clone());
-        let both = |a: String, b: String| format!("{a}; {b}");
         tokio::select! {
             first = &mut quic => match first {
                 Ok(connection) => return Ok(connection),
-                Err(quic) => return tcp.await.map_err(|tcp| both(quic, tcp)),
+                Err(quic) => return tcp.await.map_err(|tcp| quic.and(tcp)),
             },
             () = tokio::time::sleep(QUIC_HEAD_START) => {}
         }
@@ -278,11 +295,11 @@ impl Connector {
         tokio::select! {
             first = &mut quic => match first {
                 Ok(connection) => Ok(connection),
-                Err(quic) => tcp.await.map_err(|tcp| both(quic, tcp)),
+                Err(quic) => tcp.await.map_err(|tcp| quic.and(tcp)),
             },
             first = &mut tcp => match first {
                 Ok(connection) => Ok(connection),
-                Err(tcp) => quic.await.map_err(|quic| both(quic, tcp)),
+                Err(tcp) => quic.await.map_err(|quic| quic.and(tcp)),
             },
         }
     }

@@ -1,0 +1,38 @@
+//! Many calls at once, and calls of relays that have many nodes.
+
+mod common;
+
+use common::{Relay, Town, soon};
+use posthouse_spec::peer::KeysRequest;
+use tokio::net::TcpListener;
+
+/// More than the calls that libp2p lets stand by default.
+const SILENT: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_relays_that_never_answer_are_called_and_stand_in_nobodys_way() {
+    let town = Town::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let names: Vec<String> = (0..SILENT).map(|n| format!("silent{n}.localhost")).collect();
+    for (name, seed) in names.iter().zip(10..) {
+        let mut silent = Relay::new(&town, name, seed);
+        silent.listen = vec![format!("/ip4/127.0.0.1/tcp/{port}")];
+        town.publish(&silent.domain, silent.manifest());
+    }
+    let mut b = Relay::new(&town, "b.localhost", 2);
+    b.start(&town).await;
+    let mut a = Relay::new(&town, "a.localhost", 1);
+    a.memory.set_neighbours(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    a.start(&town).await;
+    let mut calls = Vec::new();
+    while calls.len() < SILENT {
+        calls.push(soon("a call", listener.accept()).await.expect("it is accepted"));
+    }
+    let errors: Vec<String> = a.federation().peers().into_iter().filter_map(|peer| peer.last_error).collect();
+    assert!(!errors.iter().any(|error| error.contains("connections")), "blamed on others: {errors:?}");
+    let question = KeysRequest::Alias("bob".parse().expect("a name"));
+    a.federation().keys(&b.domain, question).await.expect("it is reached at once");
+    a.stop().await;
+    b.stop().await;
+}
