@@ -84,6 +84,11 @@ impl Gate {
         self.admissions.admit(peer, domain);
     }
 
+    /// A node has no connection any more on which it has said hello.
+    pub(crate) fn revoke(&mut self, peer: &PeerId) {
+        self.admissions.forget(peer);
+    }
+
     /// The dial that comes now is this relay's own.
     pub(crate) fn order(&mut self, dial: ConnectionId) {
         self.ordered.insert(dial);

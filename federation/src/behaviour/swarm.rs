@@ -122,6 +122,15 @@ impl Behaviour {
         self.trying.release(peer);
         self.gossip.release(peer);
     }
+
+    /// Nothing stands any more on which the node has said hello: nothing of that is for it.
+    pub(crate) fn revoke(&mut self, peer: PeerId) {
+        self.gate.revoke(&peer);
+        self.punching.hold_back(peer);
+        self.asking.hold_back(peer);
+        self.trying.hold_back(peer);
+        self.gossip.hold_back(peer);
+    }
 }
 
 /// What the behaviours are given.

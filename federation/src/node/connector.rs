@@ -13,9 +13,10 @@ use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 
 use super::dial::{Dialable, behind, dialable};
+use super::dial_failure::DialFailure;
 use super::directory::Directory;
 use super::hello::Introductions;
-use super::network::{DialFailure, Network};
+use super::network::Network;
 use super::own::Own;
 use super::peers::{Peer, Peers, Session, until};
 use super::reach::Reach;

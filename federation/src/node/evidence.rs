@@ -61,7 +61,7 @@ impl Federation {
     pub async fn repin(&self, domain: &Domain) -> Result<Repinned, PeerError> {
         let repinned = self.directory.repin(domain).await?;
         // Sessions were made on the strength of what was pinned before.
-        for connection in self.peers.sessions_where(|with| with == domain) {
+        for connection in self.peers.connections_of(|with| with == domain) {
             self.requests.connector.network.close(connection).await;
         }
         self.peers.peer(domain).forgive();

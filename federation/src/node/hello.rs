@@ -198,7 +198,7 @@ impl Introductions {
             return None;
         }
         if let Some(session) = self.peers.session_on(connection) {
-            self.network.admit(session.peer, domain.clone()).await;
+            self.network.admit(session.peer).await;
         }
         tracing::info!(%domain, %connection, "connected to a relay");
         self.contacts.heard(&domain, &hello.cursors);

@@ -8,13 +8,14 @@ use futures::StreamExt;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::multiaddr::Protocol as Part;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, ping};
-use posthouse_spec::{Domain, Millis};
+use posthouse_spec::Millis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Clock;
+use super::dial_failure::{DialFailure, cause};
 use super::listeners::{Listeners, ReserveReply, Reserved};
 use super::peers::Peers;
 use super::reach::Reach;
@@ -35,34 +36,6 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
 type DialReply = oneshot::Sender<Result<ConnectionId, DialFailure>>;
 
-/// Why a dial came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DialFailure {
-    /// This relay itself had no room for it, which says nothing of the other.
-    #[error("{0}")]
-    Crowded(String),
-    /// The node was not reached.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl DialFailure {
-    /// Two ways to one relay have failed. It was not really tried if either was not.
-    pub(crate) fn and(self, other: Self) -> Self {
-        let words = format!("{self}; {other}");
-        match (self, other) {
-            (Self::Failed(_), Self::Failed(_)) => Self::Failed(words),
-            _ => Self::Crowded(words),
-        }
-    }
-}
-
-impl From<String> for DialFailure {
-    fn from(why: String) -> Self {
-        Self::Failed(why)
-    }
-}
-
 /// A dial under way. It keeps its place to its end, even if whoever ordered it has left.
 #[derive(Debug)]
 pub(crate) struct Dial {
@@ -76,7 +49,7 @@ pub(crate) enum Order {
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, dial: Dial },
     Open { peer: PeerId, connection: ConnectionId, protocol: Protocol, reply: OpenReply },
     Close(ConnectionId),
-    Admit { peer: PeerId, domain: Domain },
+    Admit(PeerId),
     Reserve { address: Multiaddr, reply: ReserveReply },
     Test(Vec<Multiaddr>),
     Publish(Vec<u8>),
@@ -135,8 +108,8 @@ impl Network {
     }
 
     /// A node has said hello: it may use what is for known relays only.
-    pub(crate) async fn admit(&self, peer: PeerId, domain: Domain) {
-        let _ = self.orders.send(Order::Admit { peer, domain }).await;
+    pub(crate) async fn admit(&self, peer: PeerId) {
+        let _ = self.orders.send(Order::Admit(peer)).await;
     }
 
     /// Asks the relay behind an address `…/p2p-circuit` for a reservation.
@@ -232,11 +205,7 @@ impl SwarmTask {
                 self.swarm.close_connection(connection);
             }
             Order::Dial { peer, addresses, dial } => self.dial(peer, addresses, dial),
-            // Whoever has left meanwhile says hello again when it comes back.
-            Order::Admit { peer, domain } if self.swarm.is_connected(&peer) => {
-                self.swarm.behaviour_mut().admit(peer, domain);
-            }
-            Order::Admit { .. } => {}
+            Order::Admit(peer) => self.admit_by_session(peer),
             Order::Reserve { address, reply } => self.reserve(address, reply),
             Order::Test(addresses) => self.test(&addresses),
             Order::Publish(words) => self.publish(words),
@@ -257,8 +226,17 @@ impl SwarmTask {
                 self.dials.insert(connection, under_way);
             }
             Err(error) => {
-                let _ = under_way.reply.send(Err(explain(&error)));
+                let _ = under_way.reply.send(Err(DialFailure::of(&error)));
             }
+        }
+    }
+
+    /// What is for known relays is for a node as long as it has a connection on which it has said hello, and as the relay
+    /// of that hello.
+    fn admit_by_session(&mut self, peer: PeerId) {
+        match self.peers.domain_of(peer) {
+            Some(domain) => self.swarm.behaviour_mut().admit(peer, domain),
+            None => self.swarm.behaviour_mut().revoke(peer),
         }
     }
 
@@ -278,10 +256,11 @@ impl SwarmTask {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 tracing::debug!(peer = %peer_id, %connection_id, ?cause, "connection closed");
                 self.peers.closed(connection_id);
+                self.admit_by_session(peer_id);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some(dial) = self.dials.remove(&connection_id) {
-                    let _ = dial.reply.send(Err(explain(&error)));
+                    let _ = dial.reply.send(Err(DialFailure::of(&error)));
                 }
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
@@ -341,33 +320,6 @@ fn way(endpoint: &ConnectedPoint) -> Way {
     Way { via, address: address.to_string(), inbound: called }
 }
 
-fn explain(error: &DialError) -> DialFailure {
-    let why = match error {
-        DialError::Denied { cause } => {
-            return DialFailure::Crowded(format!("this relay has no room for another connection: {cause}"));
-        }
-        DialError::NoAddresses => "its manifest names no address that can be dialled".to_owned(),
-        DialError::WrongPeerId { obtained, address } => {
-            format!("at {address} another node answers ({obtained})")
-        }
-        DialError::Transport(failures) => {
-            let each = failures.iter().map(|(address, error)| format!("{address}: {}", cause(error)));
-            each.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    };
-    DialFailure::Failed(why)
-}
-
-/// The innermost cause is what the operator can do something about.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(inner) = innermost.source() {
-        innermost = inner;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,12 +343,5 @@ mod tests {
         drop(ended);
         assert!(futures::poll!(&mut dials[MAX_OWN_DIALS - 1]).is_pending());
         assert_eq!(queue.len(), MAX_OWN_DIALS);
-    }
-
-    #[test]
-    fn a_call_that_was_not_made_by_one_way_has_not_failed() {
-        let [crowded, failed] = [DialFailure::Crowded, DialFailure::Failed].map(|of| of("why".into()));
-        assert_eq!(failed.clone().and(failed.clone()), DialFailure::Failed("why; why".into()));
-        assert_eq!(failed.and(crowded), DialFailure::Crowded("why; why".into()));
     }
 }
