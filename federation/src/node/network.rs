@@ -226,6 +226,7 @@ impl SwarmTask {
                 self.dials.insert(connection, under_way);
             }
             Err(error) => {
+                self.swarm.behaviour_mut().gate.withdraw(connection);
                 let _ = under_way.reply.send(Err(DialFailure::of(&error)));
             }
         }
