@@ -20,7 +20,7 @@ use super::own::Own;
 use super::peers::Peers;
 use super::status::Meeting;
 use super::verdicts::punish;
-use super::wire::{WRITE_TIMEOUT, refuse, report};
+use super::wire::{Broken, WRITE_TIMEOUT, report};
 use crate::behaviour::{Protocol, node_key_of};
 use crate::budget::Asked;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
@@ -36,6 +36,15 @@ const MAX_CURSORS: usize = 16;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the answer may take: the other side may have to look this relay up first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// A hello that does not hold.
+pub(crate) struct Unheard {
+    pub(crate) broken: Broken,
+    /// Who answers for it, where that is certain.
+    pub(crate) culprit: Option<Domain>,
+    /// The version in whose words it is to be told.
+    pub(crate) version: u16,
+}
 
 /// Says and hears hellos.
 pub(crate) struct Introductions {
@@ -124,14 +133,15 @@ impl Introductions {
         punish((&self.peers, &self.network), domain, rule, 1, self.own.now()).await;
     }
 
-    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`]. An error is a rule that the peer broke
-    /// and has been told of.
+    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`]. An error is a rule that the peer broke,
+    /// and has to be told of.
     pub(crate) async fn hear(
         &self,
         stream: Stream,
         peer: PeerId,
         connection: ConnectionId,
-    ) -> Result<(), PeerRule> {
+    ) -> Result<(), Unheard> {
+        let before = self.peers.session_on(connection).map(|session| session.domain.clone());
         let (reading, writing) = stream.split();
         let mut reader = FrameReader::new(reading, MAX_HELLO);
         let heard = tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>());
@@ -147,13 +157,8 @@ impl Introductions {
                 let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
                 report(&self.peers, &who, Protocol::Hello, &violation);
                 let version = heard.map_or(MIN_PEER_VERSION, |hello| hello.max_version);
-                if let Ok(stream) = reader.into_inner().reunite(writing) {
-                    refuse(stream, Protocol::Hello, &violation, version).await;
-                }
-                if violation.rule == PeerRule::CutOff {
-                    self.network.close(connection).await;
-                }
-                return Err(violation.rule);
+                let broken = Broken::new(violation, reader.into_inner(), writing);
+                return Err(Unheard { broken, culprit: before, version });
             }
         };
         let domain = manifest.domain.clone();

@@ -13,12 +13,12 @@ use posthouse_spec::{Cbor, Domain};
 use tokio::sync::mpsc;
 
 use super::deliveries::Deliveries;
-use super::hello::Introductions;
+use super::hello::{Introductions, Unheard};
 use super::network::Network;
 use super::peers::{Peers, Session, until};
 use super::tasks::Tasks;
 use super::verdicts::{punish, shut_out};
-use super::wire::{WRITE_TIMEOUT, refuse, report};
+use super::wire::{Broken, WRITE_TIMEOUT, refuse, report};
 use crate::behaviour::{Admission, Inbound, Protocol};
 use crate::budget::Asked;
 use crate::codec::{FrameReader, FrameWriter};
@@ -73,10 +73,8 @@ impl Reception {
         }
         if protocol == Protocol::Hello {
             // A node that ends owes nobody a hello.
-            let hearing = self.introductions.hear(stream, peer, connection);
-            if let Some(Err(rule)) = self.tasks.cancel.run_until_cancelled(hearing).await {
-                self.strike(connection, rule, 1).await;
-            }
+            let hearing = self.hear(stream, peer, connection);
+            let _ = self.tasks.cancel.run_until_cancelled(hearing).await;
             return;
         }
         let Some(session) = self.session(connection).await else {
@@ -117,9 +115,25 @@ impl Reception {
                 self.answer(stream, (protocol, Asked::Keys), keys, &session).await
             }
         };
-        if let Err(violation) = served {
-            report(&self.peers, &session.domain, protocol, &violation);
-            self.strike(connection, violation.rule, 1).await;
+        if let Err(broken) = served {
+            report(&self.peers, &session.domain, protocol, &broken.violation);
+            // Before it is told, which may take long, and as the relay that it is: a connection can be replaced meanwhile.
+            self.punish(&session.domain, broken.violation.rule, 1).await;
+            broken.refuse(protocol, session.version).await;
+        }
+    }
+
+    async fn hear(&self, stream: Stream, peer: libp2p::PeerId, connection: ConnectionId) {
+        let Err(unheard) = self.introductions.hear(stream, peer, connection).await else { return };
+        let Unheard { broken, culprit, version } = unheard;
+        let rule = broken.violation.rule;
+        match culprit {
+            Some(domain) => self.punish(&domain, rule, 1).await,
+            None => self.strike(connection, rule, 1).await,
+        }
+        broken.refuse(Protocol::Hello, version).await;
+        if rule == PeerRule::CutOff {
+            self.network.close(connection).await;
         }
     }
 
@@ -186,12 +200,15 @@ impl Reception {
     /// stranger loses the connection.
     async fn strike(&self, connection: ConnectionId, rule: PeerRule, times: u32) {
         if let Some(session) = self.peers.session_on(connection) {
-            let now = self.introductions.own.now();
-            punish((&self.peers, &self.network), &session.domain, rule, times, now).await;
+            self.punish(&session.domain, rule, times).await;
         } else if self.peers.strike(connection, times) {
             tracing::warn!(%connection, "a stranger broke too many rules on this connection, it is closed");
             self.network.close(connection).await;
         }
+    }
+
+    async fn punish(&self, domain: &Domain, rule: PeerRule, times: u32) {
+        punish((&self.peers, &self.network), domain, rule, times, self.introductions.own.now()).await;
     }
 
     async fn answer<Q, A, F>(
@@ -200,7 +217,7 @@ impl Reception {
         (protocol, asked): (Protocol, Asked),
         service: impl FnOnce(Q) -> F,
         session: &Session,
-    ) -> Result<(), Violation>
+    ) -> Result<(), Broken>
     where
         Q: Cbor,
         A: Cbor,
@@ -229,10 +246,12 @@ impl Reception {
             },
             Err(_) => Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came"),
         };
-        if let Ok(stream) = reader.into_inner().reunite(writing) {
-            refuse(stream, protocol, &refusal, session.version).await;
+        let broken = Broken::new(refusal, reader.into_inner(), writing);
+        if broken.violation.rule != PeerRule::Unavailable {
+            return Err(broken);
         }
-        if refusal.rule == PeerRule::Unavailable { Ok(()) } else { Err(refusal) }
+        broken.refuse(protocol, session.version).await;
+        Ok(())
     }
 
     async fn reply<A: Cbor>(

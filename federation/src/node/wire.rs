@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::AsyncReadExt;
+use futures::io::{ReadHalf, WriteHalf};
 use libp2p::Stream;
 use posthouse_spec::cbor::Text;
 use posthouse_spec::peer::hello::{HelloResponse, PeerRefusal};
@@ -18,6 +19,27 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a refused stream is still read, so that the refusal is not lost with a reset, and how many bytes.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
+
+/// A stream on which the peer broke a rule, before it is told of that.
+pub(crate) struct Broken {
+    pub(crate) violation: Violation,
+    /// Where to tell it, if there is anything left of the stream.
+    pub(crate) stream: Option<Stream>,
+}
+
+impl Broken {
+    /// What the peer did on a stream whose halves are these.
+    pub(crate) fn new(violation: Violation, reading: ReadHalf<Stream>, writing: WriteHalf<Stream>) -> Self {
+        Self { violation, stream: reading.reunite(writing).ok() }
+    }
+
+    /// Tells the peer, in the words of the version that is spoken, and ends the stream.
+    pub(crate) async fn refuse(self, protocol: Protocol, version: u16) {
+        if let Some(stream) = self.stream {
+            refuse(stream, protocol, &self.violation, version).await;
+        }
+    }
+}
 
 /// Names a peer that broke a rule in log and metrics; the log is spared where this happens without end.
 pub(crate) fn report(peers: &Peers, peer: impl std::fmt::Display, protocol: Protocol, violation: &Violation) {
