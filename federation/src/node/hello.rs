@@ -23,7 +23,7 @@ use super::verdicts::punish;
 use super::wire::{Broken, WRITE_TIMEOUT, report};
 use crate::behaviour::{Protocol, node_key_of};
 use crate::budget::Asked;
-use crate::codec::{FrameError, FrameReader, FrameWriter};
+use crate::codec::{FrameReader, FrameWriter};
 use crate::error::PeerError;
 use crate::host::{Host, HostError};
 use crate::link::Violation;
@@ -144,21 +144,33 @@ impl Introductions {
         let before = self.peers.session_on(connection).map(|session| session.domain.clone());
         let (reading, writing) = stream.split();
         let mut reader = FrameReader::new(reading, MAX_HELLO);
-        let heard = tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>());
-        let heard = heard.await.unwrap_or_else(|_| Err(FrameError::Ended));
-        let checked = match &heard {
-            Ok(hello) => self.check_and_count(hello, peer, connection).await,
-            Err(error) => Err(Violation::new(error.rule().unwrap_or(PeerRule::OutOfTurn), error)),
+        let heard = match tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>()).await {
+            Ok(Ok(hello)) => Ok(hello),
+            Ok(Err(error)) => match error.rule() {
+                Some(rule) => Err(Violation::new(rule, error)),
+                // The peer has left, or the connection broke: nobody is to blame.
+                None => return Ok(()),
+            },
+            Err(_) => Err(Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no hello came")),
         };
-        let manifest = match checked {
+        let checked = match &heard {
+            Ok(hello) => self.check(hello, peer, connection).await.map_err(|violation| (violation, before)),
+            Err(violation) => Err((violation.clone(), before)),
+        };
+        // Who has passed the check answers for their number, whatever was said on this connection before.
+        let counted = checked.and_then(|manifest| match self.count(&manifest.domain) {
+            Ok(()) => Ok(manifest),
+            Err(violation) => Err((violation, Some(manifest.domain.clone()))),
+        });
+        let manifest = match counted {
             Ok(manifest) => manifest,
-            Err(violation) => {
+            Err((violation, culprit)) => {
                 let claimed = heard.as_ref().ok().and_then(|hello| hello.manifest.peek().ok());
                 let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
                 report(&self.peers, &who, Protocol::Hello, &violation);
                 let version = heard.map_or(MIN_PEER_VERSION, |hello| hello.max_version);
                 let broken = Broken::new(violation, reader.into_inner(), writing);
-                return Err(Unheard { broken, culprit: before, version });
+                return Err(Unheard { broken, culprit, version });
             }
         };
         let domain = manifest.domain.clone();
@@ -225,23 +237,14 @@ impl Introductions {
         })
     }
 
-    /// Checks a hello that has come, and that there are not too many of them.
-    async fn check_and_count(
-        &self,
-        hello: &Hello,
-        peer: PeerId,
-        connection: ConnectionId,
-    ) -> Result<Verified<Manifest>, Violation> {
-        let manifest = self.check(hello, peer, connection).await?;
-        let known = self.peers.peer(&manifest.domain);
-        match known.handle_question(Asked::Hello, self.own.now()) {
-            Ok(_) => Ok(manifest),
-            Err(wait) => {
-                self.punish(&manifest.domain, PeerRule::TooFast).await;
-                let detail = format!("that were too many hellos: say the next one in {wait} ms");
-                Err(Violation::new(PeerRule::TooFast, detail))
-            }
-        }
+    /// Counts a hello that has come: there may be too many of them.
+    fn count(&self, domain: &Domain) -> Result<(), Violation> {
+        let known = self.peers.peer(domain);
+        let wait = known.handle_question(Asked::Hello, self.own.now()).err();
+        wait.map_or(Ok(()), |wait| {
+            let detail = format!("that were too many hellos: say the next one in {wait} ms");
+            Err(Violation::new(PeerRule::TooFast, detail))
+        })
     }
 
     async fn check(
