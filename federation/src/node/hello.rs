@@ -209,8 +209,7 @@ impl Introductions {
     ) -> Option<()> {
         let domain = manifest.domain.clone();
         let superfluous = self.peers.introduced(connection, manifest, hello.max_version.min(PEER_VERSION))?;
-        if !self.own.permits(&domain) {
-            // The operator has spoken while the hello was under way.
+        if !self.still_holds(connection, &domain).await {
             self.network.close(connection).await;
             return None;
         }
@@ -223,6 +222,28 @@ impl Introductions {
             self.network.close(old).await;
         }
         Some(())
+    }
+
+    /// Whether what was checked still is so: all may have changed while the hello was under way. From here on whoever changes
+    /// it finds the session.
+    async fn still_holds(&self, connection: ConnectionId, domain: &Domain) -> bool {
+        if !self.own.permits(domain) || self.peers.conducts.cut_off(domain, self.own.now()).is_some() {
+            return false;
+        }
+        let pinned = match self.directory.pinned(domain).await {
+            Ok(Some(pinned)) => pinned,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::error!(%domain, %error, "a hello is not taken: the pinned manifest cannot be read");
+                return false;
+            }
+        };
+        self.peers.renewed(&pinned);
+        self.peers.session_on(connection).is_some_and(|session| {
+            let listed =
+                node_key_of(&session.peer).is_some_and(|key| pinned.lists_node(&key, self.own.now()));
+            listed && session.manifest.signed() == pinned.signed()
+        })
     }
 
     async fn own_hello(&self, to: &Domain) -> Result<Hello, HostError> {
