@@ -3,6 +3,10 @@
 mod common;
 
 use common::{Relay, Town, soon};
+use posthouse_crypto::{SigningKey, follow};
+use posthouse_federation::Circuits;
+use posthouse_spec::cbor::{List, Text};
+use posthouse_spec::manifest::Node;
 use posthouse_spec::peer::KeysRequest;
 use tokio::net::TcpListener;
 
@@ -35,4 +39,41 @@ async fn a_hundred_relays_that_never_answer_are_called_and_stand_in_nobodys_way(
     a.federation().keys(&b.domain, question).await.expect("it is reached at once");
     a.stop().await;
     b.stop().await;
+}
+
+#[tokio::test]
+async fn a_relay_whose_nodes_cannot_be_reached_is_tried_by_circuit_all_the_same() {
+    let town = Town::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().expect("an address").port());
+    let mut p = Relay::new(&town, "p.localhost", 1);
+    p.circuits = Circuits { offer_to: Some([].into()), ..Circuits::default() };
+    p.start(&town).await;
+    let mut home = Relay::new(&town, "home.localhost", 2);
+    home.at_home = true;
+    home.circuits = Circuits { through: vec![p.domain.clone()], ..Circuits::default() };
+    home.start(&town).await;
+    // Two more nodes that are gone, and an address at which nobody says a word.
+    let mut manifest = home.manifest().peek().expect("ours");
+    let gone =
+        (7..9).map(|n| Node { key: SigningKey::from_seed(&[n; 32]).public(), ..manifest.nodes[0].clone() });
+    manifest.nodes = List::new(gone.chain(manifest.nodes.iter().cloned()).collect()).expect("three");
+    manifest.addresses = List::new(vec![Text::clipped(&silent)]).expect("one");
+    let signed = home.root.sign(&manifest);
+    town.publish(&home.domain, signed.clone());
+    home.federation().announce(follow(&home.domain, None, &signed).expect("it is sound"));
+    let reserved = || home.federation().reachability().reservations.iter().any(|to| to.since.is_some());
+    soon("the reservation", async {
+        while !reserved() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut a = Relay::new(&town, "a.localhost", 3);
+    a.start(&town).await;
+    let question = KeysRequest::Alias("bob".parse().expect("a name"));
+    a.federation().keys(&home.domain, question).await.expect("it is reached by circuit");
+    for relay in [&mut a, &mut home, &mut p] {
+        relay.stop().await;
+    }
 }

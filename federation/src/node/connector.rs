@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use libp2p::PeerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
@@ -27,6 +28,12 @@ use crate::link::Violation;
 
 /// How long QUIC is tried alone before TCP is tried too.
 const QUIC_HEAD_START: Duration = Duration::from_secs(1);
+/// How long one node of a relay is tried before the next is tried too, and how many are at once.
+const NODE_HEAD_START: Duration = Duration::from_secs(2);
+const MAX_NODES_AT_ONCE: usize = 4;
+/// How long a relay that is reached by circuits too is tried at its addresses: the better part of [`CONNECT_TIMEOUT`] is for
+/// the circuits, and before a node is given up both transports have had their time.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long look-up and dial may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -217,14 +224,16 @@ impl Connector {
         };
         let nodes: Vec<_> = manifest.nodes.iter().filter(valid).filter_map(|n| peer_of(&n.key)).collect();
         let circuits = manifest.circuits.as_ref().filter(|_| ways == Ways::All);
-        for node in &nodes {
-            // Without addresses of its own there are circuits, or the attempt says what is lacking.
-            if addresses.is_empty() && circuits.is_some_and(|through| !through.is_empty()) {
-                continue;
-            }
-            match self.dial(*node, &addresses).await {
-                Ok(connection) => return Ok((*node, connection)),
-                Err(failure) => tried.push(failed(failure)),
+        let circuits = circuits.filter(|through| !through.is_empty());
+        // Without addresses of its own there are circuits, or the attempt says what is lacking.
+        if !addresses.is_empty() || circuits.is_none() {
+            let dialling =
+                first_of(&nodes, |node| self.dial(node, &addresses), |why| tried.push(failed(why)));
+            let patience = if circuits.is_some() { DIRECT_TIMEOUT } else { CONNECT_TIMEOUT };
+            match tokio::time::timeout(patience, dialling).await {
+                Ok(Some(reached)) => return Ok(reached),
+                Ok(None) => {}
+                Err(_) => tried.push(format!("its addresses: no answer within {} s", patience.as_secs())),
             }
         }
         for through in circuits.into_iter().flat_map(|through| through.iter()) {
@@ -258,20 +267,21 @@ impl Connector {
             self.peers.address(session.connection).ok_or_else(|| "the connection was closed".to_owned())?;
         // What the other side will punch to must be known before the circuit stands.
         self.reach.until_seen().await;
+        let way = behind(&at, session.peer);
+        let dial = |node| self.network.dial(node, vec![way.clone().with(Protocol::P2p(node))]);
         let mut failures: Option<DialFailure> = None;
-        for node in nodes {
-            let way = behind(&at, session.peer).with(Protocol::P2p(*node));
-            match self.network.dial(*node, vec![way]).await {
-                Ok(connection) => return Ok((*node, connection)),
-                Err(failure) => {
-                    failures = Some(match failures {
-                        Some(before) => before.and(failure),
-                        None => failure,
-                    });
-                }
+        let failed = |failure: DialFailure| {
+            failures = Some(match failures.take() {
+                Some(before) => before.and(failure),
+                None => failure,
+            });
+        };
+        match first_of(nodes, dial, failed).await {
+            Some(reached) => Ok(reached),
+            None => {
+                Err(failures.unwrap_or_else(|| "none of its nodes is good at this time".to_owned().into()))
             }
         }
-        Err(failures.unwrap_or_else(|| "none of its nodes is good at this time".to_owned().into()))
     }
 
     /// QUIC first; TCP when QUIC fails or takes too long.
@@ -306,6 +316,57 @@ impl Connector {
     }
 }
 
+/// Dials nodes until one is reached: the next one when one has failed, or has not answered for a while.
+async fn first_of<F>(
+    nodes: &[PeerId],
+    dial: impl Fn(PeerId) -> F,
+    mut failed: impl FnMut(DialFailure),
+) -> Option<(PeerId, ConnectionId)>
+where
+    F: Future<Output = Result<ConnectionId, DialFailure>>,
+{
+    let mut waiting = nodes.iter();
+    let mut dials = FuturesUnordered::new();
+    loop {
+        if dials.len() < MAX_NODES_AT_ONCE
+            && let Some(node) = waiting.next()
+        {
+            let dial = dial(*node);
+            dials.push(async move { (*node, dial.await) });
+        }
+        let more = dials.len() < MAX_NODES_AT_ONCE && waiting.len() > 0;
+        tokio::select! {
+            ended = dials.next() => match ended? {
+                (node, Ok(connection)) => return Some((node, connection)),
+                (_, Err(failure)) => failed(failure),
+            },
+            () = tokio::time::sleep(NODE_HEAD_START), if more => {}
+        }
+    }
+}
+
 fn shutting_down(domain: &Domain) -> PeerError {
     PeerError::Unreachable { domain: domain.clone(), why: "this relay is shutting down".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn a_node_that_never_answers_does_not_keep_the_others_from_being_dialled() {
+        let nodes: Vec<PeerId> = (0..7).map(|_| PeerId::random()).collect();
+        let gone = || DialFailure::Failed("gone".into());
+        let mut failures = 0;
+        let dial = async |node: PeerId| match nodes.iter().position(|known| *known == node) {
+            Some(1) => pending().await,
+            Some(6) => ready(Ok(ConnectionId::new_unchecked(6))).await,
+            _ => Err(gone()),
+        };
+        let reached = first_of(&nodes, dial, |_| failures += 1).await;
+        assert_eq!(reached, Some((nodes[6], ConnectionId::new_unchecked(6))));
+        assert_eq!(failures, 5);
+        assert_eq!(first_of(&[], dial, |_| ()).await, None);
+    }
 }

@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(queue.len(), MAX_OWN_DIALS);
         let ended = queue.recv().await;
         // Whoever ordered a dial may leave; its place is free when the swarm has done with it.
-        dials.remove(0);
+        drop(dials.remove(0));
         assert!(futures::poll!(&mut dials[MAX_OWN_DIALS - 1]).is_pending());
         assert_eq!(queue.len(), MAX_OWN_DIALS - 1);
         drop(ended);
