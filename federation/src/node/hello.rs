@@ -98,7 +98,12 @@ impl Introductions {
             (Ok(answer), _) => answer,
             (Err(_), Err(error)) => return Err(unreachable(format!("hello could not be said: {error}"))),
             (Err(error), Ok(())) => match error.rule() {
-                Some(rule) => return Err(refused(rule, format!("its hello: {error}"))),
+                Some(rule) => {
+                    let violation = Violation::new(rule, format!("its hello: {error}"));
+                    report(&self.peers, domain, Protocol::Hello, &violation);
+                    self.punish(domain, rule).await;
+                    return Err(refused(rule, violation.detail));
+                }
                 None => return Err(unreachable(format!("it did not answer hello: {error}"))),
             },
         };

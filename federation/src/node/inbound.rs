@@ -18,7 +18,7 @@ use super::network::Network;
 use super::peers::{Peers, Session, until};
 use super::tasks::Tasks;
 use super::verdicts::{punish, shut_out};
-use super::wire::{Broken, WRITE_TIMEOUT, refuse, report};
+use super::wire::{Answer, Broken, WRITE_TIMEOUT, broken_rule, refuse, report};
 use crate::behaviour::{Admission, Inbound, Protocol};
 use crate::budget::Asked;
 use crate::codec::{FrameReader, FrameWriter};
@@ -220,7 +220,7 @@ impl Reception {
     ) -> Result<(), Broken>
     where
         Q: Cbor,
-        A: Cbor,
+        A: Answer,
         F: Future<Output = A>,
     {
         let (reading, writing) = stream.split();
@@ -232,6 +232,11 @@ impl Reception {
             Ok(Ok(request)) => match self.in_turn(session, asked).await {
                 Ok(()) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
                     Ok(answer) => {
+                        // Before it is told, as everywhere.
+                        if let Some(violation) = broken_rule(&answer) {
+                            report(&self.peers, &session.domain, protocol, &violation);
+                            self.punish(&session.domain, violation.rule, 1).await;
+                        }
                         self.reply(FrameWriter::new(writing), &answer, &session.domain).await;
                         return Ok(());
                     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::AsyncReadExt;
 use futures::io::{ReadHalf, WriteHalf};
 use libp2p::Stream;
+use posthouse_spec::Cbor;
 use posthouse_spec::cbor::Text;
 use posthouse_spec::peer::hello::{HelloResponse, PeerRefusal};
 use posthouse_spec::peer::{KeysResponse, MailbagResponse, ReceiptFrame, RoomResponse};
@@ -12,6 +13,7 @@ use posthouse_spec::peer::{KeysResponse, MailbagResponse, ReceiptFrame, RoomResp
 use super::peers::Peers;
 use crate::behaviour::Protocol;
 use crate::codec::FrameWriter;
+use crate::conduct::price;
 use crate::link::Violation;
 
 /// How long one write may take before the peer counts as gone.
@@ -39,6 +41,36 @@ impl Broken {
             refuse(stream, protocol, &self.violation, version).await;
         }
     }
+}
+
+/// What a question may be answered with.
+pub(crate) trait Answer: Cbor {
+    /// The refusal, if the answer says that the asker broke a rule.
+    fn rejection(&self) -> Option<&PeerRefusal>;
+}
+
+impl Answer for RoomResponse {
+    fn rejection(&self) -> Option<&PeerRefusal> {
+        if let Self::Rejected(refusal) = self { Some(refusal) } else { None }
+    }
+}
+
+impl Answer for KeysResponse {
+    fn rejection(&self) -> Option<&PeerRefusal> {
+        if let Self::Rejected(refusal) = self { Some(refusal) } else { None }
+    }
+}
+
+impl Answer for MailbagResponse {
+    fn rejection(&self) -> Option<&PeerRefusal> {
+        if let Self::Rejected(refusal) = self { Some(refusal) } else { None }
+    }
+}
+
+/// The rule that the asker broke, where an answer says so and that has its price.
+pub(crate) fn broken_rule(answer: &impl Answer) -> Option<Violation> {
+    let refusal = answer.rejection().filter(|refusal| price(refusal.rule) > 0)?;
+    Some(Violation::new(refusal.rule, &refusal.detail))
 }
 
 /// Names a peer that broke a rule in log and metrics; the log is spared where this happens without end.

@@ -19,11 +19,12 @@ use super::connector::Connector;
 use super::own::Own;
 use super::peers::{Peer, Session, Watch, until};
 use super::status::RestoredLane;
-use super::wire::WRITE_TIMEOUT;
+use super::verdicts::punish;
+use super::wire::{WRITE_TIMEOUT, report};
 use crate::behaviour::Protocol;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::host::{HostError, LaneId, LaneState, Outbox};
-use crate::link::{Lane, LinkFault, Progress, Restored, Sender, compare};
+use crate::link::{Lane, LinkFault, Progress, Restored, Sender, Violation, compare};
 use crate::schedule::Ended;
 
 /// The largest receipt, bytes: a full list of refusals with their explanations.
@@ -57,6 +58,8 @@ enum End {
     Restored(Restored, LinkFault),
     /// The destination asked for a pause, milliseconds.
     Later(u64),
+    /// The destination broke a rule.
+    Broken(Violation),
     /// Something went wrong.
     Failed(String),
 }
@@ -69,16 +72,26 @@ impl From<HostError> for End {
 
 impl From<LinkFault> for End {
     fn from(fault: LinkFault) -> Self {
-        match fault.restored() {
-            Some(whose) => Self::Restored(whose, fault),
-            None => Self::Failed(fault.to_string()),
+        match (fault.restored(), fault) {
+            (Some(whose), fault) => Self::Restored(whose, fault),
+            (None, LinkFault::Violation(violation)) => Self::Broken(violation),
+            (None, fault) => Self::Failed(fault.to_string()),
         }
     }
 }
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
-        Self::Failed(error.to_string())
+        match error.rule() {
+            Some(rule) => Self::Broken(Violation::new(rule, error)),
+            None => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(format!("the stream broke: {error}"))
     }
 }
 
@@ -128,6 +141,12 @@ impl Work<'_> {
             End::NewLife => Ended::NewLife,
             End::Restored(whose, fault) => self.begin_new_life(whose, &fault, incarnation).await,
             End::Later(ms) => Ended::Later(ms),
+            End::Broken(violation) => {
+                let Connector { peers, network, own, .. } = &self.worker.connector;
+                report(peers, &self.lane.peer, Protocol::Deliver, &violation);
+                punish((peers, network), &self.lane.peer, violation.rule, 1, own.now()).await;
+                Ended::Failed { progress: self.progress }
+            }
             End::Failed(why) => {
                 tracing::warn!(lane = %self.lane, why, "the lane is interrupted");
                 Ended::Failed { progress: self.progress }

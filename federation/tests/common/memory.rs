@@ -355,7 +355,13 @@ impl Service for Memory {
         RoomResponse::Refused(RoomRefusal { reason: Refusal::UnknownRoom, detail, decided: None })
     }
 
-    async fn mailbag(&self, from: &Domain, _: MailbagRequest) -> MailbagResponse {
+    async fn mailbag(&self, from: &Domain, request: MailbagRequest) -> MailbagResponse {
+        if let MailbagRequest::Leave(bag) = request
+            && bag.origin != *from
+        {
+            let detail = Text::clipped(&format!("{from} leaves a mailbag of {}", bag.origin));
+            return MailbagResponse::Rejected(PeerRefusal { rule: PeerRule::ForgedOrigin, detail });
+        }
         let detail = Text::clipped(&format!("no mailbags are held for {from}"));
         MailbagResponse::Rejected(PeerRefusal { rule: PeerRule::NotAHolder, detail })
     }

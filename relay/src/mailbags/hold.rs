@@ -152,7 +152,8 @@ fn admit(
         return Err((PeerRule::Malformed, format!("{} bytes are no sealed envelope", bag.sealed.len())));
     }
     if bag.expires <= now {
-        return Err((PeerRule::OutOfTurn, "the mailbag has expired already".into()));
+        // On its way here, or by a clock that is a little behind: no rule is broken.
+        return Err((PeerRule::Unavailable, "the mailbag has expired already".into()));
     }
     Ok(())
 }
@@ -194,6 +195,6 @@ mod tests {
     fn what_is_no_bag_or_has_expired_is_refused() {
         let empty = rule("a.example", |bag| bag.sealed = Octets::default());
         assert_eq!(empty, Some(PeerRule::Malformed));
-        assert_eq!(rule("a.example", |bag| bag.expires = Millis(1_000)), Some(PeerRule::OutOfTurn));
+        assert_eq!(rule("a.example", |bag| bag.expires = Millis(1_000)), Some(PeerRule::Unavailable));
     }
 }
