@@ -206,7 +206,7 @@ impl Work<'_> {
         };
         let run = Run {
             sender: Sender::new(lane, state, self.worker.board.now()),
-            writer: FrameWriter::new(writing),
+            writer: FrameWriter::new(writing).with_patience(WRITE_TIMEOUT),
             incarnation: state.incarnation,
             told: state.oldest,
             idle: false,
@@ -243,7 +243,7 @@ impl Run<'_, '_> {
         let own = Arc::clone(&self.work.worker.own);
         let mut reader = FrameReader::new(reading, MAX_RECEIPT);
         let open = DeliverFrame::Open(self.sender.open());
-        in_time(self.writer.send(&open)).await?;
+        self.writer.send(&open).await?;
         loop {
             self.go_on(&own).await?;
             let wait = self.wait();
@@ -292,7 +292,7 @@ impl Run<'_, '_> {
             self.leave_by.get_or_insert_with(|| Instant::now() + DRAIN);
         } else if self.work.worker.board.look(self.work.lane) {
             self.idle = false;
-            self.sender.handle_wake();
+            self.sender.handle_wake(self.now());
         }
     }
 
@@ -330,9 +330,9 @@ impl Run<'_, '_> {
             let octets = Octets::new(bytes)
                 .map_err(|e| End::Failed(format!("an envelope came out too large: {e}")))?;
             let frame = DeliverFrame::Envelope(octets);
-            in_time(self.writer.feed(&frame)).await?;
+            self.writer.feed(&frame).await?;
         }
-        in_time(self.writer.flush()).await
+        Ok(self.writer.flush().await?)
     }
 
     async fn handle(&mut self, frame: ReceiptFrame) -> Result<(), End> {
@@ -351,22 +351,24 @@ impl Run<'_, '_> {
                     self.work.progress = true;
                 }
                 let lane = self.work.lane;
-                self.work.peer.set_backlog(&lane.peer, lane.class, self.sender.in_flight());
+                let waiting = self.waiting().await?;
+                self.work.peer.set_backlog(&lane.peer, lane.class, waiting);
                 Ok(())
             }
         }
     }
 
+    /// Items that are not acknowledged, sent or not.
+    async fn waiting(&self) -> Result<u64, End> {
+        if !self.sender.has_more() {
+            return Ok(self.sender.in_flight());
+        }
+        let state = self.work.worker.outbox.lane(self.work.lane).await?;
+        Ok(state.backlog())
+    }
+
     async fn close(&mut self) {
         // The destination knows its cursor; a farewell that is lost changes nothing.
-        let _ = in_time(self.writer.close()).await;
-    }
-}
-
-async fn in_time(write: impl Future<Output = std::io::Result<()>>) -> Result<(), End> {
-    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End::Failed(format!("the stream broke: {error}"))),
-        Err(_) => Err(End::Failed("the stream takes nothing more".into())),
+        let _ = tokio::time::timeout(WRITE_TIMEOUT, self.writer.close()).await;
     }
 }
