@@ -21,15 +21,15 @@ use super::verdicts::{punish, shut_out};
 use super::wire::{Answer, Broken, WRITE_TIMEOUT, broken_rule, refuse, report};
 use crate::behaviour::{Admission, Inbound, Protocol};
 use crate::budget::Asked;
-use crate::codec::{FrameReader, FrameWriter};
+use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::conduct::Treatment;
 use crate::host::Host;
 use crate::link::Violation;
 
 /// Streams that wait to be taken up, from all peers together; more are reset.
 pub(crate) const MAX_WAITING: usize = 1024;
-/// How long a peer may take to put its question, and this relay to answer it.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a peer may take to begin its question, or to go on with it, and this relay to answer it.
+const READ_PATIENCE: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stream may wait for the hello that this relay itself is saying on the same connection.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -225,11 +225,12 @@ impl Reception {
     {
         let (reading, writing) = stream.split();
         let room = Arc::clone(&self.peers.peer(&session.domain).large_frames);
-        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME).with_room(room);
-        let reading = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>());
+        let mut reader =
+            FrameReader::new(reading, MAX_PEER_FRAME).with_room(room).with_patience(READ_PATIENCE);
+        let reading = reader.value::<Q>();
         let Some(read) = self.tasks.cancel.run_until_cancelled(reading).await else { return Ok(()) };
         let refusal = match read {
-            Ok(Ok(request)) => match self.in_turn(session, asked).await {
+            Ok(request) => match self.in_turn(session, asked).await {
                 Ok(()) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
                     Ok(answer) => {
                         // Before it is told, as everywhere.
@@ -244,12 +245,16 @@ impl Reception {
                 },
                 Err(too_fast) => too_fast,
             },
-            Ok(Err(error)) => match error.rule() {
+            Err(FrameError::Late { came: 0 }) => {
+                Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came")
+            }
+            // Its way may be slow, or break: that is no fault of its own.
+            Err(late @ FrameError::Late { .. }) => Violation::new(PeerRule::Unavailable, late),
+            Err(error) => match error.rule() {
                 Some(rule) => Violation::new(rule, error),
                 // The peer has left; there is nobody to be told.
                 None => return Ok(()),
             },
-            Err(_) => Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came"),
         };
         let broken = Broken::new(refusal, reader.into_inner(), writing);
         if broken.violation.rule != PeerRule::Unavailable {
