@@ -77,7 +77,7 @@ pub(crate) struct Behaviour {
     pub(crate) gate: Gate,
     ping: ping::Behaviour,
     pub(crate) streams: Streams,
-    identify: identify::Behaviour,
+    identify: Held<identify::Behaviour>,
     /// Asks other relays for reservations and circuits.
     circuits: relay::client::Behaviour,
     /// Carries other relays' circuits, where the operator offers it.
@@ -117,6 +117,7 @@ impl Behaviour {
     /// A node has said hello: what is for known relays only is for it from now on.
     pub(crate) fn admit(&mut self, peer: PeerId, domain: Domain) {
         self.gate.admit(peer, domain);
+        self.identify.release(peer);
         self.punching.release(peer);
         self.asking.release(peer);
         self.trying.release(peer);
