@@ -130,7 +130,8 @@ impl Requests {
         let written = written.await;
         let refused =
             |rule, detail| Failed::Error(PeerError::Refused { domain: session.domain.clone(), rule, detail });
-        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME);
+        let room = Arc::clone(&self.connector.peers.peer(&session.domain).large_answers);
+        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME).with_room(room);
         // A connection that this side closes, as it does with a circuit once a direct one stands, leaves its readers waiting
         // (yamux tells them nothing).
         let answer = tokio::select! {
