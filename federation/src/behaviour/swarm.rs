@@ -127,6 +127,7 @@ impl Behaviour {
     /// Nothing stands any more on which the node has said hello: nothing of that is for it.
     pub(crate) fn revoke(&mut self, peer: PeerId) {
         self.gate.revoke(&peer);
+        self.identify.hold_back(peer);
         self.punching.hold_back(peer);
         self.asking.hold_back(peer);
         self.trying.hold_back(peer);
