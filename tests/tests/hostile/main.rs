@@ -1,5 +1,6 @@
 //! A hostile peer meets a relay: each misbehaviour ends in the rule that it breaks, and honest traffic goes on.
 
+mod questions;
 mod verdicts;
 
 use anyhow::{Result, bail, ensure};
