@@ -75,25 +75,25 @@ impl Paced {
     }
 
     /// Puts a pair to work, which is the `index`th of `count`. Its messages differ for as long as `differ`.
-    pub(crate) fn add(
+    pub(crate) async fn add(
         &mut self,
         conversation: Conversation,
         (index, count): (u32, u32),
         differ: Duration,
     ) -> Result<()> {
-        let pair = self.pair(conversation, (index, count), differ)?;
+        let pair = self.pair(conversation, (index, count), differ).await?;
         self.tasks.spawn(pair.run(None));
         Ok(())
     }
 
     /// Puts the pair to work whose receiver's relay is going to die. Its latencies are no part of what is measured.
-    pub(crate) fn add_doomed(
+    pub(crate) async fn add_doomed(
         &mut self,
         conversation: Conversation,
         (index, count): (u32, u32),
         differ: Duration,
     ) -> Result<Doomed> {
-        let pair = self.pair(conversation, (index, count), differ)?;
+        let pair = self.pair(conversation, (index, count), differ).await?;
         let (returned, returns) = mpsc::channel(1);
         let (under_way, seen) = watch::channel(0);
         self.tasks.spawn(pair.run(Some(Doom { returned: returns, under_way })));
@@ -138,7 +138,7 @@ impl Paced {
         Ok(Found { tally, p99_ms })
     }
 
-    fn pair(
+    async fn pair(
         &self,
         mut conversation: Conversation,
         (index, count): (u32, u32),
@@ -146,7 +146,7 @@ impl Paced {
     ) -> Result<Pair> {
         let bodies = differ.div_duration_f64(self.every) as usize + SPARE_BODIES;
         Ok(Pair {
-            track: Track::new(conversation.seal(bodies)?),
+            track: Track::new(conversation.seal(bodies).await?),
             conversation,
             every: self.every,
             // Spread over the period: the load is even.

@@ -28,7 +28,7 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     settings.insert("seconds".into(), json!(args.seconds));
     describe_messages(&mut settings);
     let mut load = Paced::new(args.rate, args.rounds);
-    let mut doomed = start(&network, args, &mut load).await?;
+    let mut doomed = Box::pin(start(&network, args, &mut load)).await?;
     let time = Duration::from_secs(args.seconds);
     for round in 0..args.rounds as usize {
         load.run_for(WARM_UP).await?;
@@ -56,16 +56,13 @@ async fn start(network: &Network, args: &Args, load: &mut Paced) -> Result<Doome
     let alices = home(first).await?;
     // As many as are sent while the relay is dead, and as long again.
     let differ = Duration::from_secs(args.seconds) * 2;
-    let mut conversations = Vec::new();
     for (index, peer) in (0..).zip(others) {
-        conversations.push((index, Conversation::open(&alices, &home(peer).await?, index).await?));
+        let conversation = Conversation::open(&alices, &home(peer).await?, index).await?;
+        load.add(conversation, (index, args.peers), differ).await?;
     }
     let index = args.peers - 1;
-    let to_last = Conversation::open(&alices, &home(last).await?, index).await?;
-    for (index, conversation) in conversations {
-        load.add(conversation, (index, args.peers), differ)?;
-    }
-    load.add_doomed(to_last, (index, args.peers), differ)
+    let conversation = Conversation::open(&alices, &home(last).await?, index).await?;
+    load.add_doomed(conversation, (index, args.peers), differ).await
 }
 
 async fn die(relay: &mut Relay, death: Death) -> Result<()> {

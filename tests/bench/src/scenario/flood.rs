@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     describe_messages(&mut settings);
     let mut load = Paced::new(args.rate, args.rounds);
     for (index, conversation) in (0..).zip(conversations(&network, args.pairs).await?) {
-        load.add(conversation, (index, args.pairs), DIFFER)?;
+        load.add(conversation, (index, args.pairs), DIFFER).await?;
     }
     let flooded = network.relays().last().context("the scenario has relays")?;
     load.run_for(WARM_UP).await?;

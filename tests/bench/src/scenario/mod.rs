@@ -30,8 +30,8 @@ pub(crate) async fn run(scenario: Scenario, args: &Args, ground: &Ground) -> Res
         Scenario::Federation => pairs::run(scenario, &["a.localhost", "b.localhost"], args, ground).await,
         Scenario::Idle => idle::run(args, ground).await,
         Scenario::Outage => Box::pin(outage::run(args, ground)).await,
-        Scenario::DeadPeer => dead_peer::run(args, ground).await,
-        Scenario::Flood => flood::run(args, ground).await,
+        Scenario::DeadPeer => Box::pin(dead_peer::run(args, ground)).await,
+        Scenario::Flood => Box::pin(flood::run(args, ground)).await,
     };
     ran.with_context(|| format!("running {}", scenario.name()))
 }

@@ -44,7 +44,8 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     let killed = Instant::now();
     try_join_all(talks.iter_mut().map(|talk| talk.send(u64::from(args.messages)))).await?;
     settings.insert("accepted_in_s".into(), json!(rounded(killed.elapsed().as_secs_f64(), 3)));
-    sleep_until(killed + Duration::from_secs(args.down)).await;
+    let return_at = killed + Duration::from_secs(args.down);
+    try_join_all(talks.iter_mut().map(|talk| talk.wait(return_at))).await?;
 
     let started = Instant::now();
     other(&mut network)?.start().await?;
@@ -84,14 +85,14 @@ pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
 async fn talks(network: &Network, args: &Args) -> Result<Vec<Talk>> {
     let (last, others) = network.relays().split_last().context("the scenario has relays")?;
     let bobs = home(last).await?;
-    let mut talks = Vec::new();
-    for (index, origin) in (0..).zip(others) {
+    // All at once, so that none of them is silent while others prepare.
+    try_join_all((0..).zip(others).map(async |(index, origin)| {
         let mut conversation = Conversation::open(&home(origin).await?, &bobs, index).await?;
         // One more than is measured: behind it, nothing that was sent before can come any more.
-        let track = Track::new(conversation.seal(args.messages as usize + 1)?);
-        talks.push(Talk { conversation, track });
-    }
-    Ok(talks)
+        let track = Track::new(conversation.seal(args.messages as usize + 1).await?);
+        Ok(Talk { conversation, track })
+    }))
+    .await
 }
 
 /// What the relays that send hold now, KiB; their peaks are counted from here on.
@@ -127,11 +128,30 @@ impl Talk {
         sender.all_accepted().await
     }
 
+    /// Waits until then, with an ear on the sender's socket: its relay gives up whoever does not answer pings.
+    async fn wait(&mut self, until: Instant) -> Result<()> {
+        while let Ok(progress) = timeout_at(until, self.conversation.sender.progress()).await {
+            progress?;
+            self.conversation.sender.acknowledge().await?;
+        }
+        Ok(())
+    }
+
     /// Receives until all have arrived, or the time is over.
     async fn receive(&mut self, deadline: Instant) -> Result<()> {
-        let (receiver, track) = (&mut self.conversation.receiver, &mut self.track);
+        let Conversation { sender, receiver, .. } = &mut self.conversation;
+        let track = &mut self.track;
         while track.outstanding() > 0 {
-            let Ok(event) = timeout_at(deadline, receiver.next()).await else { return Ok(()) };
+            let event = tokio::select! {
+                biased;
+                event = receiver.next() => event,
+                progress = sender.progress() => {
+                    progress?;
+                    sender.acknowledge().await?;
+                    continue;
+                }
+                () = sleep_until(deadline) => return Ok(()),
+            };
             let mut next = Some(event);
             while let Some(event) = next {
                 if let Event::Message(message) = event?
