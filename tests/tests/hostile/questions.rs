@@ -1,12 +1,11 @@
-//! Questions that are none, silence, more connections than one peer may have, and mailbags in another's name.
+//! Questions that are none, more connections than one peer may have, and mailbags in another's name.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::AsyncWriteExt as _;
 use libp2p::Stream;
 use posthouse_hostile::peer::{Connection, now, read_frame, varint, write_frame};
 use posthouse_spec::cbor::{List, Octets};
-use posthouse_spec::peer::deliver::{self, ReceiptFrame};
-use posthouse_spec::peer::hello::{self, HelloResponse, PeerRule};
+use posthouse_spec::peer::hello::{HelloResponse, PeerRule};
 use posthouse_spec::peer::mailbag::{self, Mailbag, MailbagRef, MailbagRequest, MailbagResponse};
 use posthouse_spec::peer::{KeysResponse, RoomResponse, keys, room};
 use posthouse_spec::{Cbor as _, EnvelopeId};
@@ -32,14 +31,6 @@ async fn refusal(protocol: &str, stream: &mut Stream) -> Result<PeerRule> {
         },
         mailbag::PROTOCOL => match read_frame(stream).await? {
             MailbagResponse::Rejected(refusal) => refusal,
-            other => bail!("{other:?}"),
-        },
-        deliver::PROTOCOL => match read_frame(stream).await? {
-            ReceiptFrame::Refused(refusal) => refusal,
-            other => bail!("{other:?}"),
-        },
-        hello::PROTOCOL => match read_frame(stream).await? {
-            HelloResponse::Refused(refusal) => refusal,
             other => bail!("{other:?}"),
         },
         other => bail!("{other} is no protocol"),
@@ -71,22 +62,6 @@ async fn what_is_no_question_is_refused_by_each_protocol() -> Result<()> {
         told(&connection, protocol, &varint(1 << 30), PeerRule::FrameTooLong).await?;
         scene.relay().admin(&["peers", "pardon", "evil.localhost"]).await?;
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn whoever_opens_a_stream_and_goes_silent_is_told_so() -> Result<()> {
-    let scene = Scene::set().await?;
-    let (stranger, known) = (scene.connect().await?, scene.introduced().await?);
-    // Nothing at all, and half a frame.
-    let half = [&varint(100)[..], &[0x82]].concat();
-    let silent = [hello::PROTOCOL, deliver::PROTOCOL, room::PROTOCOL, keys::PROTOCOL, mailbag::PROTOCOL];
-    let streams = silent.into_iter().flat_map(|protocol| [(protocol, &[][..]), (protocol, &half[..])]);
-    let ends = streams.map(|(protocol, bytes)| {
-        let connection = if protocol == hello::PROTOCOL { &stranger } else { &known };
-        told(connection, protocol, bytes, PeerRule::OutOfTurn)
-    });
-    futures::future::try_join_all(ends).await?;
     Ok(())
 }
 
