@@ -1,6 +1,7 @@
 //! Mailbags: what is left for a relay that is down arrives at its return, even if nobody is there any more who sent it.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -216,6 +217,20 @@ async fn what_comes_by_lane_and_by_mailbag_is_there_once() -> Result<()> {
     story.bob_has_exactly(&texts).await
 }
 
+/// Puts a store that is not in use in the place of another one, with all files that it has and none that the other had.
+fn copy_store(from: &Path, to: &Path) -> Result<()> {
+    for file in ["relay.db", "relay.db-wal", "relay.db-shm"] {
+        let (source, target) = (from.join(file), to.join(file));
+        if target.exists() {
+            fs::remove_file(&target)?;
+        }
+        if source.exists() {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Result<()> {
     let story = Story::begin(&[HOLDER], &[HOLDER], &[]).await?;
@@ -223,8 +238,9 @@ async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Re
     anna.befriend(&story.bob).await?;
     let (sender, receiver) = (story.relay(SENDER), story.relay(RECEIVER));
     sender.terminate().await?;
-    let (database, copy) = (sender.data().join("relay.db"), sender.data().join("copy"));
-    fs::copy(&database, &copy)?;
+    let copy = sender.data().join("copy");
+    fs::create_dir(&copy)?;
+    copy_store(sender.data(), &copy)?;
     sender.start().await?;
     let lost = letters(3);
     story.write(&lost).await?;
@@ -233,7 +249,7 @@ async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Re
     // The restored relay gives the positions of those three anew, while the other one cannot tell it.
     receiver.terminate().await?;
     sender.terminate().await?;
-    fs::copy(&copy, &database)?;
+    copy_store(&copy, sender.data())?;
     sender.start().await?;
     let texts: Vec<String> = (1..=5).map(|n| format!("{n} after the loss")).collect();
     let input = texts.join("\n");

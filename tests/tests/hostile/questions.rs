@@ -114,7 +114,7 @@ async fn nobody_leaves_or_collects_a_mailbag_in_anothers_name() -> Result<()> {
             PeerRule::ForgedOrigin,
         ),
         (|bag| bag.sealed = Octets::new(vec![0; 48]).expect("short"), PeerRule::Malformed),
-        (|bag| bag.expires = now(), PeerRule::OutOfTurn),
+        (|bag| bag.expires = now(), PeerRule::Unavailable),
     ] {
         let mut wrong = own.clone();
         change(&mut wrong);

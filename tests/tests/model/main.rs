@@ -15,7 +15,7 @@ use stateright::{Checker, Model, Property};
 use state::{BREAKS, CRASHES, MESSAGES, State};
 
 /// Different states that there are at least: a model that has lost a step keeps its laws with ease.
-const STATES: usize = 1_000;
+const STATES: usize = 300_000;
 
 /// A bug, planted in the model alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
