@@ -240,7 +240,7 @@ async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Re
     sender.terminate().await?;
     let copy = sender.data().join("copy");
     fs::create_dir(&copy)?;
-    copy_store(sender.data(), &copy)?;
+    copy_store(&sender.data(), &copy)?;
     sender.start().await?;
     let lost = letters(3);
     story.write(&lost).await?;
@@ -249,7 +249,7 @@ async fn what_a_restored_sender_leaves_is_not_taken_for_what_it_has_lost() -> Re
     // The restored relay gives the positions of those three anew, while the other one cannot tell it.
     receiver.terminate().await?;
     sender.terminate().await?;
-    copy_store(&copy, sender.data())?;
+    copy_store(&copy, &sender.data())?;
     sender.start().await?;
     let texts: Vec<String> = (1..=5).map(|n| format!("{n} after the loss")).collect();
     let input = texts.join("\n");
