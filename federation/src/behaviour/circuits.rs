@@ -74,7 +74,8 @@ pub(super) fn punching(own: PeerId, allow_private: bool) -> Held<dcutr::Behaviou
     })
 }
 
-/// Asks other relays whether this one can be reached.
+/// Asks other relays whether this one can be reached. Not over circuits: they end when a hole is punched, and the library never
+/// tests an address again whose question was lost with its connection.
 pub(super) fn asking(allow_private: bool) -> Held<autonat::v2::client::Behaviour> {
     let config = autonat::v2::client::Config::default()
         .with_max_candidates(MAX_CANDIDATES)
@@ -90,6 +91,7 @@ pub(super) fn asking(allow_private: bool) -> Held<autonat::v2::client::Behaviour
         }
         _ => true,
     })
+    .direct_only()
 }
 
 /// Tries addresses for others who ask.
