@@ -19,7 +19,7 @@ pub mod tools;
 pub use fault::Proxy;
 pub use network::Network;
 pub use person::{Outcome, PASSPHRASE, Person};
-pub use process::tail;
+pub use process::{Leash, tail};
 pub use relay::Relay;
 pub use running::{Listener, Sending};
 pub use search::Search;

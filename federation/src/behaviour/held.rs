@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::handler::ConnectionEvent;
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm,
@@ -29,6 +30,8 @@ struct Connected {
 pub(crate) struct Held<B> {
     pub(crate) inner: B,
     wants: Wants,
+    /// Whether circuits are held for ever.
+    direct_only: bool,
     peers: HashMap<PeerId, Connected>,
     releases: VecDeque<(PeerId, ConnectionId)>,
     waker: Option<Waker>,
@@ -37,7 +40,13 @@ pub(crate) struct Held<B> {
 impl<B: NetworkBehaviour> Held<B> {
     /// `wants` says which of the swarm's events the behaviour inside is told.
     pub(super) fn new(inner: B, wants: impl FnMut(&FromSwarm<'_>) -> bool + Send + 'static) -> Self {
-        Self { inner, wants: Box::new(wants), peers: HashMap::new(), releases: VecDeque::new(), waker: None }
+        let (wants, peers, releases) = (Box::new(wants), HashMap::new(), VecDeque::new());
+        Self { inner, wants, direct_only: false, peers, releases, waker: None }
+    }
+
+    /// The same for direct connections only: on a circuit the behaviour inside does nothing, ever.
+    pub(super) fn direct_only(self) -> Self {
+        Self { direct_only: true, ..self }
     }
 
     /// The node has said hello.
@@ -52,12 +61,23 @@ impl<B: NetworkBehaviour> Held<B> {
         }
     }
 
+    /// The node has no connection any more on which it has said hello: the others do nothing again.
+    pub(crate) fn hold_back(&mut self, peer: PeerId) {
+        if let Some(connected) = self.peers.get(&peer) {
+            connected.released.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn hold(
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
+        address: &Multiaddr,
         inner: THandler<B>,
     ) -> HeldHandler<THandler<B>> {
+        if self.direct_only && address.iter().any(|part| part == Protocol::P2pCircuit) {
+            return HeldHandler { inner, released: Arc::default() };
+        }
         let connected = self
             .peers
             .entry(peer)
@@ -88,7 +108,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Held<B> {
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let inner = self.inner.handle_established_inbound_connection(connection, peer, local, remote)?;
-        Ok(self.hold(peer, connection, inner))
+        Ok(self.hold(peer, connection, local, inner))
     }
 
     fn handle_pending_outbound_connection(
@@ -111,7 +131,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Held<B> {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let inner =
             self.inner.handle_established_outbound_connection(connection, peer, address, role, port)?;
-        Ok(self.hold(peer, connection, inner))
+        Ok(self.hold(peer, connection, address, inner))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
