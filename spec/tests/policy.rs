@@ -287,6 +287,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         |(who, external, adds, removes, updates, updated, foreign)| Change {
             committer: if external { Committer::External(who) } else { Committer::Member(who) },
             adds,
+            left: Vec::new(),
             removes,
             updates,
             updated,
