@@ -12,6 +12,7 @@ mod connection;
 mod context;
 mod error;
 mod event;
+mod group;
 mod model;
 mod profile;
 mod register;
@@ -21,12 +22,17 @@ mod sync;
 mod tests;
 mod trust;
 mod vault;
+mod words;
 
-pub use client::{Client, Registered};
+pub use client::{Client, CreatedRoom, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
+pub use group::{
+    ChangeState, ChangeStatus, MessageKind, NewRoom, PictureChange, ProfileChange, RoomChange, RoomMember,
+    RoomNews, RoomProfile, Who,
+};
 pub use model::{
     Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
-    SafetyNumber, Sent, Unread, Whoami,
+    SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};

@@ -6,7 +6,7 @@ use posthouse_spec::account::AccountRecord;
 use posthouse_spec::client::http::{AccountResponse, RelayResponse};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::Decided;
-use posthouse_spec::{Alias, Domain, Signed};
+use posthouse_spec::{AccountId, Alias, Domain, Signed};
 use reqwest::Method;
 use sqlx::sqlite::SqliteConnection;
 
@@ -81,6 +81,44 @@ pub(crate) async fn look_up(context: &Context, alias: &Alias) -> Result<KnownAcc
     let manifest = follow_relay(context, &alias.domain, &manifest).await?;
     let record: AccountRecord = answer.record.read().map_err(|fault| untrusted(fault.to_string()))?;
     verify_record(&record, Some(alias), &manifest.ordering).map_err(|fault| untrusted(fault.to_string()))
+}
+
+/// Asks who has an account at the relay that one of its devices names, and checks every part of the answer.
+pub(crate) async fn find_account(
+    context: &Context,
+    account: &AccountId,
+    home: &Domain,
+) -> Result<KnownAccount, ClientError> {
+    let doing = format!("find a member of a room at {home}");
+    let path = format!("/v1/accounts/{account}?home={home}");
+    let answer: AccountResponse =
+        context.relay.ask(&context.owner, &doing, Method::GET, &path, NOTHING).await?;
+    let untrusted = |why: String| ClientError::UntrustedMember { home: home.clone(), why };
+    let manifest: Signed<Manifest> =
+        answer.manifest.read().map_err(|fault| untrusted(format!("its manifest: {fault}")))?;
+    let manifest = follow_relay(context, home, &manifest).await?;
+    let record: AccountRecord = answer.record.read().map_err(|fault| untrusted(fault.to_string()))?;
+    let known =
+        verify_record(&record, None, &manifest.ordering).map_err(|fault| untrusted(fault.to_string()))?;
+    if known.account.id() != *account {
+        return Err(untrusted("it is the record of another account".to_owned()));
+    }
+    // A relay binds aliases of its own domain only.
+    if known.alias.domain != *home {
+        return Err(untrusted(format!("{} is no alias of that relay", known.alias)));
+    }
+    Ok(known)
+}
+
+/// Takes in who a member of a room is. Where the alias is pinned to another account, or they are known by another alias,
+/// they are known by their account alone: a room makes nobody into somebody else.
+pub(crate) async fn meet_member(db: &mut SqliteConnection, known: &KnownAccount) -> Result<(), ClientError> {
+    match recognise(&mut *db, known).await {
+        Err(ClientError::AccountChanged(_)) => {
+            Ok(contacts::learn_without_alias(db, known, clock::now()).await?)
+        }
+        met => met,
+    }
 }
 
 /// Takes what was found of somebody into the vault, if they are who they were.

@@ -2,6 +2,8 @@
 
 mod asking;
 mod consent;
+mod groups;
+mod hub;
 mod keys;
 mod receiving;
 mod sending;
