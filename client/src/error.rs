@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use posthouse_spec::client::Refusal;
 use posthouse_spec::name::BadName;
-use posthouse_spec::room::{Role, RoomKind};
-use posthouse_spec::{Alias, Domain, RoomId};
+use posthouse_spec::{Alias, Domain};
+
+use crate::room_error::RoomFault;
 
 /// The kind of trouble, from which a program makes its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,49 +155,9 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
-    /// There is no such room here, or it is of another kind.
-    #[error("there is no group {0} in this vault: see `rooms`")]
-    UnknownRoom(RoomId),
-    /// This device is not in the room any more, or it cannot go on.
-    #[error("the room is {state}{}: nothing can be sent or changed there", .reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default())]
-    RoomOver {
-        /// What it is.
-        state: &'static str,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// Somebody is not in the room.
-    #[error("{0} is not in the room: see its members")]
-    NotInRoom(String),
-    /// The own role does not allow it.
-    #[error("only {least}s of the room may {doing}, and this account is {role} there: ask one of them")]
-    NotAllowed {
-        /// What was tried.
-        doing: &'static str,
-        /// The least role that may.
-        least: Role,
-        /// The own role.
-        role: Role,
-    },
-    /// The last owner cannot leave.
-    #[error("you are the room's last owner: make somebody else an owner first, and leave then")]
-    LastOwner,
-    /// A room's name, description or picture is too long.
-    #[error("the {what} has {len} bytes and a room takes at most {limit}: make it shorter")]
-    RoomInfoTooLong {
-        /// Which.
-        what: &'static str,
-        /// Its length, bytes.
-        len: usize,
-        /// The limit, bytes.
-        limit: usize,
-    },
-    /// A room of this kind is not made this way.
-    #[error("a room of many is a group or for announcements, not {0}")]
-    NotAGroup(RoomKind),
-    /// The change makes no sense.
-    #[error("{0}")]
-    BadChange(&'static str),
+    /// Something cannot be done in a room.
+    #[error(transparent)]
+    RoomFault(#[from] RoomFault),
     /// The relay said no.
     #[error("could not {doing}: {detail}")]
     Refused {
@@ -248,14 +209,7 @@ impl ClientError {
             Self::UntrustedRelay { .. } => "untrusted-relay",
             Self::UntrustedAccount { .. } => "untrusted-account",
             Self::UntrustedMember { .. } => "untrusted-account",
-            Self::UnknownRoom(_) => "unknown-room",
-            Self::RoomOver { .. } => "room-over",
-            Self::NotInRoom(_) => "not-in-room",
-            Self::NotAllowed { .. } => "not-allowed",
-            Self::LastOwner => "last-owner",
-            Self::RoomInfoTooLong { .. } => "room-info-too-long",
-            Self::NotAGroup(_) => "not-a-group",
-            Self::BadChange(_) => "bad-change",
+            Self::RoomFault(fault) => fault.code(),
             Self::Refused { reason, .. } => reason.name(),
             Self::Export(_) => "export-failed",
             Self::Room { .. } => "room-failed",
@@ -274,7 +228,7 @@ impl ClientError {
             Self::UntrustedRelay { .. }
             | Self::UntrustedAccount { .. }
             | Self::UntrustedMember { .. }
-            | Self::NotAllowed { .. }
+            | Self::RoomFault(RoomFault::NotAllowed { .. })
             | Self::AccountChanged(_)
             | Self::Room { .. } => Category::Refused,
             _ => Category::Usage,

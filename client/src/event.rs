@@ -6,7 +6,7 @@ use posthouse_spec::{Alias, RoomId};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::group::ChangeStatus;
+use crate::change::ChangeStatus;
 use crate::model::{Message, Request};
 
 /// How long a sync goes on.

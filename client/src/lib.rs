@@ -6,6 +6,7 @@
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
 mod chain;
+mod change;
 mod client;
 mod clock;
 mod connection;
@@ -16,6 +17,7 @@ mod group;
 mod model;
 mod profile;
 mod register;
+mod room_error;
 mod rooms;
 mod sync;
 #[cfg(test)]
@@ -24,15 +26,14 @@ mod trust;
 mod vault;
 mod words;
 
+pub use change::{ChangeState, ChangeStatus, RoomChange, Who};
 pub use client::{Client, CreatedRoom, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
-pub use group::{
-    ChangeState, ChangeStatus, MessageKind, NewRoom, PictureChange, ProfileChange, RoomChange, RoomMember,
-    RoomNews, RoomProfile, Who,
-};
+pub use group::{MessageKind, NewRoom, PictureChange, ProfileChange, RoomMember, RoomNews, RoomProfile};
 pub use model::{
     Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
     SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};
+pub use room_error::RoomFault;

@@ -14,7 +14,8 @@ use crate::chain::{self, follow_relay, verified};
 use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
-use crate::vault::{contacts, relays};
+use crate::vault::contacts::{self, Contact};
+use crate::vault::relays;
 
 /// No body.
 const NOTHING: Option<&()> = None;
@@ -110,9 +111,15 @@ pub(crate) async fn find_account(
     Ok(known)
 }
 
-/// Takes in who a member of a room is. Where the alias is pinned to another account, or they are known by another alias,
-/// they are known by their account alone: a room makes nobody into somebody else.
+/// Takes in who a member of a room is. Where the alias is pinned to another account, they are
+/// known by their account alone; where they are known by another alias, by that: a room makes nobody into somebody else.
 pub(crate) async fn meet_member(db: &mut SqliteConnection, known: &KnownAccount) -> Result<(), ClientError> {
+    let before = contacts::by_account(&mut *db, &known.account.id()).await?;
+    let named = before.as_ref().and_then(|before| before.alias.as_ref());
+    if named.is_some_and(|named| *named != known.alias) {
+        check_history(before.as_ref(), known)?;
+        return Ok(contacts::learn_without_alias(db, known, clock::now()).await?);
+    }
     match recognise(&mut *db, known).await {
         Err(ClientError::AccountChanged(_)) => {
             Ok(contacts::learn_without_alias(db, known, clock::now()).await?)
@@ -134,17 +141,21 @@ pub(crate) async fn recognise(db: &mut SqliteConnection, known: &KnownAccount) -
         contacts::put_newcomer(db, known, now).await?;
         return Err(ClientError::AccountChanged(known.alias.clone()));
     }
-    if let Some(before) = contacts::by_account(&mut *db, &known.account.id()).await?
-        && !agree(&before.account, &known.account)
-    {
-        return Err(ClientError::UntrustedAccount {
+    check_history(contacts::by_account(&mut *db, &known.account.id()).await?.as_ref(), known)?;
+    contacts::learn(db, known, now).await?;
+    Ok(())
+}
+
+/// What is known of an account and what was found of it are one history.
+fn check_history(before: Option<&Contact>, known: &KnownAccount) -> Result<(), ClientError> {
+    match before {
+        Some(before) if !agree(&before.account, &known.account) => Err(ClientError::UntrustedAccount {
             alias: known.alias.clone(),
             why: "their account has two histories that contradict each other; ask them which devices are theirs"
                 .to_owned(),
-        });
+        }),
+        _ => Ok(()),
     }
-    contacts::learn(db, known, now).await?;
-    Ok(())
 }
 
 /// Whether one chain is the beginning of the other.

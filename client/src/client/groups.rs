@@ -7,12 +7,11 @@ use posthouse_spec::limits::MAX_TEXT;
 use posthouse_spec::room::{Role, RoomContext, RoomKind};
 
 use super::Client;
+use crate::change::{ChangeState, ChangeStatus, RoomChange, Who};
 use crate::error::ClientError;
-use crate::group::{
-    ChangeState, ChangeStatus, NewRoom, PictureChange, ProfileChange, RoomChange, RoomMember, RoomProfile,
-    Who,
-};
+use crate::group::{NewRoom, PictureChange, ProfileChange, RoomMember, RoomProfile};
 use crate::model::{MessageState, RoomState, SentToRoom};
+use crate::room_error::RoomFault;
 use crate::rooms::intake::Intake;
 use crate::rooms::{aftermath, create, decided, info, leaving, over};
 use crate::vault::changes::ChangeRow;
@@ -76,7 +75,7 @@ impl Client {
     /// There is no such room, or what the vault says.
     pub async fn changes(&self, room: &RoomId) -> Result<Vec<ChangeStatus>, ClientError> {
         let mut reader = self.0.vault.read().await?;
-        rooms::by_id(reader.db()?, room).await?.ok_or(ClientError::UnknownRoom(*room))?;
+        rooms::by_id(reader.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
         let rows = changes::of_room(reader.db()?, room).await?;
         Ok(rows.iter().map(ChangeRow::shown).collect())
     }
@@ -87,7 +86,7 @@ impl Client {
     /// There is no such room, or what the vault says.
     pub async fn members(&self, room: &RoomId) -> Result<Vec<RoomMember>, ClientError> {
         let mut intake = Intake::begin(&self.0).await?;
-        let row = rooms::by_id(intake.tx.db()?, room).await?.ok_or(ClientError::UnknownRoom(*room))?;
+        let row = rooms::by_id(intake.tx.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
         if members::count(intake.tx.db()?, room).await? == 0 && row.state != RoomState::Broken {
             // A room that was joined before members were noted.
             aftermath::record(&mut intake, room).await?;
@@ -118,7 +117,7 @@ impl Client {
     /// There is no such room, or what the vault says.
     pub async fn room_profile(&self, room: &RoomId) -> Result<RoomProfile, ClientError> {
         let mut reader = self.0.vault.read().await?;
-        rooms::by_id(reader.db()?, room).await?.ok_or(ClientError::UnknownRoom(*room))?;
+        rooms::by_id(reader.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
         let row = room_infos::find(reader.db()?, room).await?;
         Ok(row.map_or_else(RoomProfile::default, |row| RoomProfile {
             name: row.name,
@@ -195,7 +194,7 @@ impl Client {
             .collect();
         let (_, role) = agreed(&mut intake, &row)?;
         if role == Role::Owner && !others.is_empty() && !others.contains(&Role::Owner) {
-            return Err(ClientError::LastOwner);
+            return Err(RoomFault::LastOwner.into());
         }
         over::close(&mut intake, &mut row, RoomState::Left, leaving::LEFT).await?;
         if !others.is_empty() {
@@ -218,10 +217,10 @@ impl Client {
 async fn in_use(intake: &mut Intake<'_>, room: &RoomId) -> Result<RoomRow, ClientError> {
     let row = rooms::by_id(intake.tx.db()?, room).await?;
     let row = row.filter(|row| matches!(row.kind, RoomKind::Group | RoomKind::Announcement));
-    let row = row.ok_or(ClientError::UnknownRoom(*room))?;
+    let row = row.ok_or(RoomFault::Unknown(*room))?;
     match row.state {
         RoomState::Founding | RoomState::Active => Ok(row),
-        state => Err(ClientError::RoomOver { state: state.name(), reason: row.reason }),
+        state => Err(RoomFault::Over { state: state.name(), reason: row.reason.unwrap_or_default() }.into()),
     }
 }
 
@@ -235,7 +234,7 @@ fn agreed(intake: &mut Intake<'_>, room: &RoomRow) -> Result<(RoomContext, Role)
 }
 
 fn not_allowed(doing: &'static str, least: Role, role: Role) -> ClientError {
-    ClientError::NotAllowed { doing, least, role }
+    RoomFault::NotAllowed { doing, least, role }.into()
 }
 
 async fn check_change(
@@ -259,9 +258,7 @@ async fn check_change(
     }
     match change {
         RoomChange::Add { .. } => check_newcomer(intake, change).await,
-        RoomChange::Policy { write: None, add: None, change: None } => {
-            Err(ClientError::BadChange("name at least one of what may be written, added and changed"))
-        }
+        RoomChange::Policy { write: None, add: None, change: None } => Err(RoomFault::EmptyPolicy.into()),
         RoomChange::Remove { member } | RoomChange::Role { member, .. } | RoomChange::Transfer { member } => {
             check_member(intake, room, member).await
         }
@@ -299,5 +296,5 @@ async fn check_member(intake: &mut Intake<'_>, room: &RoomRow, member: &Who) -> 
         matches!(row.state, ChangeState::Waiting | ChangeState::Deciding)
             && matches!((&row.change, member), (RoomChange::Add { alias }, Who::Alias(named)) if alias == named)
     });
-    if comes { Ok(()) } else { Err(ClientError::NotInRoom(member.to_string())) }
+    if comes { Ok(()) } else { Err(RoomFault::NotInRoom(member.to_string()).into()) }
 }

@@ -10,9 +10,10 @@ use posthouse_spec::{AccountId, ChainSeq, Domain, RoomId};
 
 use super::intake::Intake;
 use super::{info, leaving, news, over};
+use crate::change::ChangeState;
 use crate::error::ClientError;
 use crate::event::Event;
-use crate::group::{ChangeState, RoomNews};
+use crate::group::RoomNews;
 use crate::model::RoomState;
 use crate::vault::members::MemberRow;
 use crate::vault::rooms::RoomRow;
@@ -95,7 +96,7 @@ pub(crate) async fn settle(
         leavings::remove(intake.tx.db()?, &room.room, gone).await?;
     }
     if is_own {
-        done(intake, room, &before, &after).await?;
+        done(intake, room, &before, &after, change).await?;
     } else if before.had_own {
         lost(intake, &room.room).await?;
     }
@@ -130,6 +131,7 @@ async fn done(
     room: &RoomRow,
     before: &Before,
     after: &Before,
+    change: &Change,
 ) -> Result<(), ClientError> {
     for mut row in changes::in_state(intake.tx.db()?, &room.room, ChangeState::Deciding).await? {
         changes::set_state(intake.tx.db()?, row.id, ChangeState::Done, None).await?;
@@ -137,12 +139,10 @@ async fn done(
         intake.tell(Event::Change(row.shown()));
     }
     changes::prune(intake.tx.db()?, &room.room).await?;
-    let mut newcomers = false;
     for account in after.accounts.difference(&before.accounts) {
-        newcomers = true;
         claims::remove(intake.tx.db()?, Some(&room.room), account).await?;
     }
-    if newcomers {
+    if !change.adds.is_empty() {
         info::offer(intake, &room.room).await?;
     }
     intake.work = true;

@@ -18,13 +18,14 @@ use super::fit::Fit;
 use super::intake::Intake;
 use super::plan::{self, Plan, Scene};
 use super::{publish, resolve};
+use crate::change::{ChangeState, RoomChange};
 use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::Event;
-use crate::group::{ChangeState, RoomChange};
 use crate::model::RoomState;
 use crate::vault::commits::PendingCommit;
+use crate::vault::leavings::Leaving;
 use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{changes, claims, commits, leavings, publications};
 
@@ -141,7 +142,11 @@ async fn propose(
                     .get(leaving)
                     .is_none_or(|own| own.iter().any(|leaf| plan.wish.removes.contains(leaf)))
             };
-            let stays = words.iter().filter(|leaving| !gone(&leaving.account));
+            let holds = |leaving: &&Leaving| {
+                !gone(&leaving.account)
+                    && state.check_leave(&leaving.claim).is_ok_and(|goes| !goes.is_empty())
+            };
+            let stays = words.iter().filter(holds);
             plan.wish.leaves = stays.take(MAX_DEPARTURES).map(|leaving| leaving.claim.clone()).collect();
         }
         if plan.is_empty() && plan.wish.leaves.is_empty() {

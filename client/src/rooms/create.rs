@@ -10,9 +10,11 @@ use super::commit::failed;
 use super::identity::leaf_identity;
 use super::intake::Intake;
 use super::{aftermath, info};
+use crate::change::RoomChange;
 use crate::error::ClientError;
-use crate::group::{NewRoom, RoomChange};
+use crate::group::NewRoom;
 use crate::model::RoomState;
+use crate::room_error::RoomFault;
 use crate::trust;
 use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{changes, publications};
@@ -26,7 +28,7 @@ pub(crate) async fn create(
     wanted: &NewRoom,
 ) -> Result<(RoomId, Vec<u64>), ClientError> {
     if !matches!(wanted.kind, RoomKind::Group | RoomKind::Announcement) {
-        return Err(ClientError::NotAGroup(wanted.kind));
+        return Err(RoomFault::NotAGroup(wanted.kind).into());
     }
     info::check(&wanted.name, &wanted.description, None)?;
     let (owner, now) = (intake.owner, intake.now);

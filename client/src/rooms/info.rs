@@ -12,6 +12,7 @@ use super::intake::Intake;
 use super::news;
 use crate::error::{ClientError, VaultError};
 use crate::group::RoomNews;
+use crate::room_error::RoomFault;
 use crate::vault::room_infos::{self, InfoRow};
 use crate::vault::{lines, outbox};
 
@@ -27,7 +28,7 @@ pub(crate) fn check(name: &str, description: &str, picture: Option<&[u8]>) -> Re
         ("picture", picture.map_or(0, <[u8]>::len), MAX_PICTURE),
     ];
     match parts.into_iter().find(|(_, len, limit)| len > limit) {
-        Some((what, len, limit)) => Err(ClientError::RoomInfoTooLong { what, len, limit }),
+        Some((what, len, limit)) => Err(RoomFault::InfoTooLong { what, len, limit }.into()),
         None => Ok(()),
     }
 }

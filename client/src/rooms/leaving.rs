@@ -32,10 +32,11 @@ pub(crate) async fn take(
     claim: Signed<LeaveClaim>,
 ) -> Result<(), ClientError> {
     let (state, _) = intake.tx.room(&room.room)?;
-    let own_words = claim.peek().is_ok_and(|claimed| claimed.account == *sender);
-    let leaves =
-        if own_words { state.check_leave(&claim).map_err(|error| error.to_string()) } else { Ok(Vec::new()) };
-    match leaves {
+    let goes = match claim.peek() {
+        Ok(claimed) if claimed.account != *sender => Err("it is not of who sent it".to_owned()),
+        _ => state.check_leave(&claim).map_err(|error| error.to_string()),
+    };
+    match goes {
         Ok(leaves) if leaves.is_empty() => {
             tracing::info!(room = %room.room, "a word of leaving came that lets nobody go");
             Ok(())

@@ -1,9 +1,9 @@
 //! A room that is over here: what waited for it fails, and says why.
 
 use super::intake::Intake;
+use crate::change::ChangeState;
 use crate::error::ClientError;
 use crate::event::Event;
-use crate::group::ChangeState;
 use crate::model::{MessageState, RoomState};
 use crate::vault::rooms::{self, RoomRow};
 use crate::vault::{changes, commits, leavings, messages, outbox, publications};

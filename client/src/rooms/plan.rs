@@ -14,7 +14,7 @@ use posthouse_spec::room::{Role, RoomContext, RoomPolicy, Suite};
 use posthouse_spec::{AccountId, Millis};
 
 use super::fit::Fit;
-use crate::group::{RoomChange, Who};
+use crate::change::{RoomChange, Who};
 use crate::vault::changes::ChangeRow;
 
 /// Devices that come in by one commit at most: its Welcome stays far below what a handshake may have.

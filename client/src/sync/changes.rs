@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
-use posthouse_spec::RoomId;
+use posthouse_spec::{Millis, RoomId};
 
 use super::emitter::Emitter;
 use super::pending::Provided;
@@ -55,9 +55,9 @@ async fn advance(context: &Context, emitter: &Emitter, room: RoomId) -> Result<b
     }
 }
 
-/// How long until the next thing is due that waits for nothing but the time.
-pub(super) async fn next_due(context: &Context) -> Result<Option<Duration>, ClientError> {
-    let due = changes::next_due(context.vault.read().await?.db()?).await?;
+/// How long until the next thing is due that waits for nothing but the time, and was not due yet when a pass began.
+pub(super) async fn next_due(context: &Context, began: Millis) -> Result<Option<Duration>, ClientError> {
+    let due = changes::next_due(context.vault.read().await?.db()?, began).await?;
     let now = clock::now();
     Ok(due.map(|due| Duration::from_millis(due.0.saturating_sub(now.0)).max(SHORTEST)))
 }

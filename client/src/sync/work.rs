@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::backoff::{Backoff, is_final};
 use super::emitter::Emitter;
 use super::{chains, changes, key_packages, pending, people};
+use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Notice};
@@ -20,13 +21,14 @@ pub(super) async fn run(context: &Context, emitter: &Emitter, live: bool) -> Res
     let mut backoff = Backoff::work();
     loop {
         let seen = context.signals.begin_pass();
+        let began = clock::now();
         let again = worker.pass().await?;
         context.signals.end_pass(seen);
         if !again {
             backoff.reset();
         }
         // What was decided against tries again at a time of its own, in a short sync as well.
-        let due = changes::next_due(context).await?;
+        let due = changes::next_due(context, began).await?;
         let retry = (again && live).then(|| backoff.next());
         let wait = retry.into_iter().chain(due).min();
         tokio::select! {

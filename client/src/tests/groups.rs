@@ -1,75 +1,14 @@
-//! Rooms of many: made, changed and left, whoever is away and whoever is faster.
+//! Rooms of many: made and changed, whoever is away and whoever is faster.
 
+use posthouse_spec::Alias;
+use posthouse_spec::client::Refusal;
 use posthouse_spec::room::{Role, RoomKind, Suite};
-use posthouse_spec::{Alias, RoomId};
 
+use super::group::{change, group, lines, member, outcome, roles, says, state, wanted};
 use super::hub::Hub;
-use super::world::{Person, World};
-use crate::model::{Conversation, MessageState, Page, RoomState};
-use crate::{ChangeState, ClientError, NewRoom, RoomChange, Who};
-
-/// Everything that somebody's history of a room says, text by text; `None` where only the reason stands.
-async fn lines(person: &Person, room: &RoomId) -> Vec<Option<String>> {
-    let history = person.client.history(&Conversation::Room(*room), Page::default()).await;
-    history.expect("a history").into_iter().map(|message| message.text).collect()
-}
-
-async fn says(person: &Person, room: &RoomId, line: &str) -> bool {
-    lines(person, room).await.iter().any(|text| text.as_deref() == Some(line))
-}
-
-fn wanted(name: &str, members: &[&Person]) -> NewRoom {
-    NewRoom {
-        kind: RoomKind::Group,
-        name: name.to_owned(),
-        description: String::new(),
-        members: members.iter().map(|member| member.alias().clone()).collect(),
-        suite: Suite::PostQuantum,
-    }
-}
-
-/// A group of people who know each other, made by the first.
-async fn group(hub: &Hub, people: &[&Person]) -> RoomId {
-    for person in people {
-        for other in people {
-            person.trusts(other).await;
-        }
-    }
-    let created = people[0].client.create_room(&wanted("Tea", &people[1..])).await.expect("made");
-    hub.settle(people).await;
-    for person in people {
-        person.events();
-    }
-    created.room
-}
-
-async fn state(person: &Person, room: &RoomId) -> RoomState {
-    let rooms = person.client.rooms().await.expect("rooms");
-    rooms.into_iter().find(|listed| listed.room == *room).expect("the room").state
-}
-
-async fn roles(person: &Person, room: &RoomId) -> Vec<(String, Role)> {
-    let members = person.client.members(room).await.expect("members");
-    let named = |alias: Option<Alias>| alias.map_or_else(|| "?".to_owned(), |alias| alias.name.to_string());
-    let mut roles: Vec<(String, Role)> =
-        members.into_iter().map(|member| (named(member.alias), member.role)).collect();
-    roles.sort();
-    roles
-}
-
-fn member(person: &Person) -> Who {
-    Who::Alias(person.alias().clone())
-}
-
-async fn change(person: &Person, room: &RoomId, change: RoomChange) -> u64 {
-    person.client.change_room(room, &change).await.expect("noted").id
-}
-
-async fn outcome(person: &Person, room: &RoomId, id: u64) -> (ChangeState, Option<String>) {
-    let changes = person.client.changes(room).await.expect("changes");
-    let found = changes.into_iter().find(|change| change.id == id).expect("the change");
-    (found.state, found.reason)
-}
+use super::world::World;
+use crate::model::{MessageState, RoomState};
+use crate::{ChangeState, ClientError, NewRoom, RoomChange, RoomFault};
 
 #[tokio::test]
 async fn a_group_is_made_offline_and_stands_after_a_sync() {
@@ -243,164 +182,14 @@ async fn what_is_refused_says_why() {
     assert!(reason.is_some_and(|reason| reason.contains("owner")));
     let add = RoomChange::Add { alias: carol.alias().clone() };
     let fault = bob.client.change_room(&room, &add).await.expect_err("he is no admin");
-    assert!(matches!(fault, ClientError::NotAllowed { .. }), "{fault}");
+    assert!(matches!(fault, ClientError::RoomFault(RoomFault::NotAllowed { .. })), "{fault}");
     let gone = RoomChange::Remove { member: member(&carol) };
     let fault = alice.client.change_room(&room, &gone).await.expect_err("she is not there");
-    assert!(matches!(fault, ClientError::NotInRoom(_)), "{fault}");
-}
-
-#[tokio::test]
-async fn who_is_removed_sees_it_and_keeps_what_was_said() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob, carol) =
-        (hub.person("alice", 0).await, hub.person("bob", 2).await, hub.person("carol", 1).await);
-    let all = [&alice, &bob, &carol];
-    let room = group(&hub, &all).await;
-    alice.client.send_to_room(&room, "before").await.expect("queued");
-    hub.settle(&all).await;
-    change(&alice, &room, RoomChange::Remove { member: member(&bob) }).await;
-    hub.settle(&all).await;
-    assert_eq!(state(&bob, &room).await, RoomState::Removed);
-    assert!(says(&bob, &room, "before").await);
-    assert!(says(&bob, &room, "alice@h.localhost removed you").await, "{:?}", lines(&bob, &room).await);
-    assert!(says(&carol, &room, "alice@h.localhost removed bob@h.localhost").await);
-    let fault = bob.client.send_to_room(&room, "still here").await.expect_err("he is not");
-    assert!(matches!(fault, ClientError::RoomOver { .. }), "{fault}");
-    change(&alice, &room, RoomChange::Add { alias: bob.alias().clone() }).await;
-    hub.settle(&all).await;
-    assert_eq!(state(&bob, &room).await, RoomState::Active, "invited again");
-    carol.client.send_to_room(&room, "welcome back").await.expect("queued");
-    hub.settle(&all).await;
-    assert!(says(&bob, &room, "welcome back").await);
-}
-
-#[tokio::test]
-async fn who_leaves_is_let_go_by_whoever_is_there() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob, carol) =
-        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
-    let all = [&alice, &bob, &carol];
-    let room = group(&hub, &all).await;
-    let fault = alice.client.leave(&room).await.expect_err("the last owner");
-    assert!(matches!(fault, ClientError::LastOwner), "{fault}");
-    bob.client.leave(&room).await.expect("noted");
-    assert_eq!(state(&bob, &room).await, RoomState::Left);
-    // Alice, who is faster, is away: carol does it.
-    hub.settle(&[&bob, &carol]).await;
-    assert_eq!(hub.accounts(&room).len(), 2);
-    hub.settle(&all).await;
-    assert!(says(&alice, &room, "bob@h.localhost left").await, "{:?}", lines(&alice, &room).await);
-    assert!(says(&carol, &room, "bob@h.localhost left").await);
-    assert_eq!(state(&bob, &room).await, RoomState::Left);
-    change(&alice, &room, RoomChange::Transfer { member: member(&carol) }).await;
-    hub.settle(&all).await;
-    assert_eq!(
-        roles(&carol, &room).await,
-        [("alice".to_owned(), Role::Admin), ("carol".to_owned(), Role::Owner)]
-    );
-    alice.client.leave(&room).await.expect("noted");
-    hub.settle(&all).await;
-    assert_eq!(hub.accounts(&room).len(), 1);
-}
-
-#[tokio::test]
-async fn only_admins_write_in_a_room_for_announcements() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob) = (hub.person("alice", 0).await, hub.person("bob", 1).await);
-    bob.trusts(&alice).await;
-    let wanted = NewRoom { kind: RoomKind::Announcement, ..wanted("News", &[&bob]) };
-    let room = alice.client.create_room(&wanted).await.expect("made").room;
-    hub.settle(&[&alice, &bob]).await;
-    alice.client.send_to_room(&room, "news").await.expect("queued");
-    hub.settle(&[&alice, &bob]).await;
-    assert!(says(&bob, &room, "news").await);
-    let fault = bob.client.send_to_room(&room, "me too").await.expect_err("he is no admin");
-    assert!(matches!(fault, ClientError::NotAllowed { .. }), "{fault}");
-    let item = bob.seals_anyway(&room, "me too").await;
-    alice.gets(&[hub.world().message(&item)]).await;
-    let history = alice.client.history(&Conversation::Room(room), Page::default()).await.expect("a history");
-    let last = history.last().expect("a line");
-    assert_eq!((last.text.clone(), last.state), (None, MessageState::Received));
-    assert!(last.reason.as_deref().is_some_and(|reason| reason.contains("only admins write")), "{last:?}");
-}
-
-#[tokio::test]
-async fn what_a_room_is_called_is_said_once_and_to_newcomers() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob, carol) =
-        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
-    let room = group(&hub, &[&alice, &bob]).await;
-    carol.trusts(&alice).await;
-    let renamed = crate::ProfileChange { name: Some("Coffee".to_owned()), ..crate::ProfileChange::default() };
-    let fault = bob.client.set_room_profile(&room, &renamed).await.expect_err("he is no admin");
-    assert!(matches!(fault, ClientError::NotAllowed { .. }), "{fault}");
-    alice.client.set_room_profile(&room, &renamed).await.expect("renamed");
-    hub.settle(&[&alice, &bob]).await;
-    change(&alice, &room, RoomChange::Add { alias: carol.alias().clone() }).await;
-    hub.settle(&[&alice, &bob, &carol]).await;
-    let line = "alice@h.localhost named the room \u{201c}Coffee\u{201d}";
-    let count =
-        |lines: Vec<Option<String>>| lines.into_iter().filter(|text| text.as_deref() == Some(line)).count();
-    assert_eq!(count(lines(&bob, &room).await), 1);
-    assert_eq!(count(lines(&carol, &room).await), 0, "it was called so when she came");
-    assert_eq!(carol.client.room_profile(&room).await.expect("a profile").name, "Coffee");
-    let listed = carol.client.rooms().await.expect("rooms");
-    assert_eq!((listed[0].name.as_deref(), listed[0].members), (Some("Coffee"), 3));
-}
-
-#[tokio::test]
-async fn messages_of_somebody_unknown_wait_until_it_is_known_who_they_are() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob, carol) =
-        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
-    bob.trusts(&alice).await;
-    carol.trusts(&alice).await;
-    let away = carol.context().owner.account.id();
-    let room = alice.client.create_room(&wanted("Tea", &[&bob, &carol])).await.expect("made").room;
-    alice.works().await;
-    hub.fault(|faults| {
-        faults.away.insert(away);
-    });
-    hub.settle(&[&bob, &carol]).await;
-    carol.client.send_to_room(&room, "who am I?").await.expect("queued");
-    hub.settle(&[&bob, &carol]).await;
-    assert!(!says(&bob, &room, "who am I?").await);
-    let members = bob.client.members(&room).await.expect("members");
-    let hers = members.iter().find(|member| member.account == away).expect("carol");
-    assert_eq!((hers.alias.clone(), hers.reason.as_deref()), (None, Some("waiting for h.localhost")));
-    hub.fault(|faults| faults.away.clear());
-    hub.settle(&[&bob, &carol]).await;
-    assert!(says(&bob, &room, "who am I?").await);
-    assert_eq!(bob.client.requests().await.expect("requests").len(), 0);
-    let contact = bob.client.block(carol.alias()).await.expect("known by alias now");
-    assert_eq!(contact.account, away);
-}
-
-#[tokio::test]
-async fn a_record_of_somebody_else_is_believed_of_nobody() {
-    let hub = Hub::new(World::new()).await;
-    let (alice, bob, carol) =
-        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
-    bob.trusts(&alice).await;
-    carol.trusts(&alice).await;
-    let room = alice.client.create_room(&wanted("Tea", &[&bob, &carol])).await.expect("made").room;
-    alice.works().await;
-    hub.fault(|faults| faults.false_records = true);
-    hub.settle(&[&bob, &carol]).await;
-    carol.client.send_to_room(&room, "me").await.expect("queued");
-    hub.settle(&[&bob, &carol]).await;
-    assert!(!says(&bob, &room, "me").await);
-    let history = bob.client.history(&Conversation::Room(room), Page::default()).await.expect("a history");
-    let last = history.last().expect("a line");
-    assert!(
-        last.reason.as_deref().is_some_and(|reason| reason.contains("could not be found out")),
-        "{last:?}"
-    );
+    assert!(matches!(fault, ClientError::RoomFault(RoomFault::NotInRoom(_))), "{fault}");
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_hub_is_tried_again_one_by_one() {
-    use posthouse_spec::client::Refusal;
     let hub = Hub::new(World::new()).await;
     let (alice, bob, carol) =
         (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
@@ -413,4 +202,133 @@ async fn a_refusal_of_the_hub_is_tried_again_one_by_one() {
     assert_eq!(outcome(&alice, &room, created.changes[0].id).await.0, ChangeState::Refused);
     assert_eq!(outcome(&alice, &room, created.changes[1].id).await.0, ChangeState::Done);
     assert_eq!(hub.accounts(&room).len(), 2);
+}
+
+#[tokio::test]
+async fn what_one_may_not_holds_up_nothing_that_one_may() {
+    let hub = Hub::new(World::new()).await;
+    let (alice, bob, carol) =
+        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
+    let all = [&alice, &bob, &carol];
+    let room = group(&hub, &all).await;
+    change(&alice, &room, RoomChange::Role { member: member(&bob), role: Role::Admin }).await;
+    hub.settle(&all).await;
+    let above = change(&bob, &room, RoomChange::Remove { member: member(&alice) }).await;
+    let below = change(&bob, &room, RoomChange::Remove { member: member(&carol) }).await;
+    hub.settle(&all).await;
+    let (refused, why) = outcome(&bob, &room, above).await;
+    assert_eq!(refused, ChangeState::Refused);
+    assert!(why.is_some_and(|why| why.contains("lower than theirs")));
+    assert_eq!(outcome(&bob, &room, below).await.0, ChangeState::Done);
+    assert_eq!(state(&carol, &room).await, RoomState::Removed);
+}
+
+#[tokio::test]
+async fn many_who_change_at_once_all_get_their_way() {
+    let hub = Hub::new(World::new()).await;
+    let mut admins = Vec::new();
+    for name in ["alice", "bob", "carol", "dave"] {
+        admins.push(hub.person(name, 1).await);
+    }
+    let mut guests = Vec::new();
+    for name in ["eve", "frank", "grace", "heidi"] {
+        guests.push(hub.person(name, 1).await);
+    }
+    let everybody: Vec<_> = admins.iter().collect();
+    let room = group(&hub, &everybody).await;
+    for admin in &admins[1..] {
+        change(&admins[0], &room, RoomChange::Role { member: member(admin), role: Role::Admin }).await;
+    }
+    hub.settle(&everybody).await;
+    let mut wanted = Vec::new();
+    for (admin, guest) in admins.iter().zip(&guests) {
+        guest.trusts(admin).await;
+        let add = change(admin, &room, RoomChange::Add { alias: guest.alias().clone() }).await;
+        let nobody = change(admin, &room, RoomChange::Unban { member: member(guest) }).await;
+        wanted.push((admin, [add, nobody]));
+    }
+    // All of them make their commits in one epoch.
+    for admin in &admins {
+        admin.works().await;
+    }
+    let everybody: Vec<_> = admins.iter().chain(&guests).collect();
+    hub.settle(&everybody).await;
+    for (admin, changes) in wanted {
+        for change in changes {
+            assert_eq!(outcome(admin, &room, change).await.0, ChangeState::Done);
+        }
+    }
+    assert_eq!(hub.accounts(&room).len(), 8);
+    for person in everybody {
+        assert_eq!(person.stands(&room).await, (hub.epoch(&room), 0));
+        assert_eq!(person.client.members(&room).await.expect("members").len(), 8);
+    }
+}
+
+#[tokio::test]
+async fn a_crash_with_a_commit_on_its_way_changes_nothing_twice() {
+    let hub = Hub::new(World::new()).await;
+    let (alice, bob) = (hub.person("alice", 0).await, hub.person("bob", 1).await);
+    bob.trusts(&alice).await;
+    let created = alice.client.create_room(&wanted("Tea", &[&bob])).await.expect("made");
+    let alice = alice.starts_again().await;
+    hub.fault(|faults| faults.lose_answers = 1);
+    alice.works().await;
+    assert_eq!(hub.epoch(&created.room).0, 1);
+    let alice = alice.starts_again().await;
+    hub.settle(&[&alice, &bob]).await;
+    assert_eq!(outcome(&alice, &created.room, created.changes[0].id).await.0, ChangeState::Done);
+    assert_eq!(hub.epoch(&created.room).0, 1);
+    assert_eq!(state(&bob, &created.room).await, RoomState::Active);
+}
+
+#[tokio::test]
+async fn key_packages_of_another_suite_are_of_no_use() {
+    let hub = Hub::new(World::new()).await;
+    let (alice, bob) = (hub.person("alice", 0).await, hub.person("bob", 1).await);
+    let wanted = NewRoom { suite: Suite::Classic, ..wanted("Tea", &[&bob]) };
+    let created = alice.client.create_room(&wanted).await.expect("made");
+    alice.works().await;
+    let (state, reason) = outcome(&alice, &created.room, created.changes[0].id).await;
+    assert_eq!(state, ChangeState::Waiting);
+    assert!(reason.is_some_and(|reason| reason.contains("no device that can be invited")));
+}
+
+#[tokio::test]
+async fn who_is_removed_meanwhile_changes_nothing_more() {
+    let hub = Hub::new(World::new()).await;
+    let (alice, bob, carol) =
+        (hub.person("alice", 0).await, hub.person("bob", 1).await, hub.person("carol", 1).await);
+    let room = group(&hub, &[&alice, &bob]).await;
+    change(&alice, &room, RoomChange::Role { member: member(&bob), role: Role::Admin }).await;
+    hub.settle(&[&alice, &bob]).await;
+    carol.trusts(&bob).await;
+    change(&alice, &room, RoomChange::Remove { member: member(&bob) }).await;
+    alice.works().await;
+    let add = change(&bob, &room, RoomChange::Add { alias: carol.alias().clone() }).await;
+    let text = bob.client.send_to_room(&room, "wait").await.expect("queued");
+    bob.works().await;
+    hub.hand_out(&bob).await;
+    let (refused, why) = outcome(&bob, &room, add).await;
+    assert_eq!(refused, ChangeState::Refused);
+    assert!(why.is_some_and(|why| why.contains("alice@h.localhost removed you")));
+    let text = bob.client.message(text.local).await.expect("kept");
+    assert_eq!(text.state, MessageState::Failed);
+    assert_eq!(hub.accounts(&room).len(), 1);
+}
+
+#[tokio::test]
+async fn a_room_that_is_no_group_is_not_made_so() {
+    let hub = Hub::new(World::new()).await;
+    let alice = hub.person("alice", 0).await;
+    let direct = NewRoom { kind: RoomKind::Direct, ..wanted("Tea", &[]) };
+    let fault = alice.client.create_room(&direct).await.expect_err("no group");
+    assert!(matches!(fault, ClientError::RoomFault(RoomFault::NotAGroup(_))), "{fault}");
+    let long = NewRoom { name: "x".repeat(300), ..wanted("", &[]) };
+    let fault = alice.client.create_room(&long).await.expect_err("too long");
+    assert_eq!(fault.code(), "room-info-too-long");
+    let own = wanted("Tea", &[&alice]);
+    let fault = alice.client.create_room(&own).await.expect_err("herself");
+    assert!(matches!(fault, ClientError::OwnAlias(_)), "{fault}");
+    assert!(alice.client.rooms().await.expect("rooms").is_empty(), "nothing of it stays");
 }

@@ -131,6 +131,11 @@ impl Hub {
         items.len()
     }
 
+    /// What is in somebody's mailbox, which the test hands out.
+    pub(crate) fn take(&self, of: &Person) -> Vec<Delivery> {
+        self.state().mailboxes.remove(&of.context().owner.account.id()).unwrap_or_default()
+    }
+
     /// Carries what somebody has sealed to all others of its room.
     pub(crate) async fn carry(&self, from: &Person) -> Vec<Outgoing> {
         let sealed = from.seals(64).await;

@@ -285,9 +285,18 @@ impl Person {
         intake.commit().await.expect("durable");
     }
 
-    /// Seals a text for a room, whether that is allowed or not.
-    pub(crate) async fn seals_anyway(&self, id: &RoomId, text: &str) -> Outgoing {
-        let content = MimiContent::text(rand::random(), text).expect("a text").to_cbor();
+    /// The program ends and is started again.
+    pub(crate) async fn starts_again(self) -> Self {
+        self.client.clone().close().await.expect("closed");
+        let Self { client, profile, key_file, folder, next, sender, events } = self;
+        drop(client);
+        let client = Client::open(&profile, Unlock::KeyFile(key_file.clone())).await.expect("opens again");
+        Self { client, profile, key_file, folder, next, sender, events }
+    }
+
+    /// Seals content for a room, whether it is allowed or not.
+    pub(crate) async fn seals_anyway(&self, id: &RoomId, content: &MimiContent) -> Outgoing {
+        let content = content.to_cbor();
         let mut tx = self.context().vault.begin().await.expect("a transaction");
         let (room, keys) = tx.room(id).expect("the room");
         let body = room.seal(keys, &content).expect("sealed");

@@ -5,8 +5,8 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{id, int, number, optional_id, word};
+use crate::change::{ChangeState, ChangeStatus, RoomChange};
 use crate::error::VaultError;
-use crate::group::{ChangeState, ChangeStatus, RoomChange};
 
 /// Changes of one room that are over and still listed: the newest ones.
 const MAX_KEPT: u64 = 100;
@@ -203,15 +203,19 @@ pub(crate) async fn rooms(db: &mut SqliteConnection) -> Result<Vec<RoomId>, Vaul
     rows.iter().map(|row| id(row, "room", RoomId::from_slice)).collect()
 }
 
-/// When the next thing is due that waits for nothing but the time.
-pub(crate) async fn next_due(db: &mut SqliteConnection) -> Result<Option<Millis>, VaultError> {
+/// When the next thing behind a time is due that waits for nothing but that.
+pub(crate) async fn next_due(
+    db: &mut SqliteConnection,
+    behind: Millis,
+) -> Result<Option<Millis>, VaultError> {
     let row = sqlx::query(
         "SELECT min(due) AS due FROM (
-             SELECT due, room FROM changes WHERE state = 'waiting' AND due > 0 AND reason IS NULL
+             SELECT due, room FROM changes WHERE state = 'waiting' AND reason IS NULL
              UNION ALL SELECT due, room FROM leavings
-             UNION ALL SELECT again AS due, room FROM commits WHERE again > 0)
-         WHERE room IN (SELECT room FROM rooms WHERE state IN ('founding', 'active'))",
+             UNION ALL SELECT again AS due, room FROM commits)
+         WHERE due > ? AND room IN (SELECT room FROM rooms WHERE state IN ('founding', 'active'))",
     )
+    .bind(int(behind.0))
     .fetch_one(db)
     .await?;
     Ok(super::columns::optional_number(&row, "due")?.map(Millis))
