@@ -37,7 +37,7 @@ const MAX_ATTEMPTS: u64 = 3;
 /// Does what can be done now of what is wanted in a room.
 ///
 /// # Errors
-/// The vault's, and what is wrong with the room itself; what is out of reach is said at the changes.
+/// The vault's only; what else fails is said at the changes.
 pub(crate) async fn advance(context: &Context, id: &RoomId) -> Result<Advanced, ClientError> {
     let mut advanced = Advanced::default();
     let Some(_turn) = context.changing.enter(*id) else { return Ok(advanced) };
@@ -48,7 +48,12 @@ pub(crate) async fn advance(context: &Context, id: &RoomId) -> Result<Advanced, 
             put_off(context, id, &why, &mut advanced).await?;
             advanced.again = true;
         }
-        done => done?,
+        Err(error @ ClientError::Vault(_)) => return Err(error),
+        Err(error) => {
+            tracing::warn!(room = %id, %error, "a room cannot be changed");
+            put_off(context, id, &error.to_string(), &mut advanced).await?;
+        }
+        Ok(()) => {}
     }
     Ok(advanced)
 }
