@@ -7,33 +7,40 @@
 
 mod backup;
 mod chain;
+mod change;
 mod client;
 mod clock;
 mod connection;
 mod context;
 mod error;
 mod event;
+mod group;
 mod history;
 mod model;
 mod profile;
 mod register;
+mod room_error;
 mod rooms;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod vault;
+mod words;
 
 pub use backup::{Contents, Report};
-pub use client::{Client, Registered};
+pub use change::{ChangeState, ChangeStatus, RoomChange, Who};
+pub use client::{Client, CreatedRoom, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
+pub use group::{MessageKind, NewRoom, PictureChange, ProfileChange, RoomMember, RoomNews, RoomProfile};
 pub use history::calendar::Moment;
 pub use history::error::{BadLine, HistoryError};
 pub use history::import::Imported;
 pub use history::search::{Found, Search};
 pub use model::{
     Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
-    SafetyNumber, Sent, Unread, Whoami,
+    SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};
+pub use room_error::RoomFault;

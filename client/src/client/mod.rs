@@ -1,6 +1,7 @@
 //! The client: an open vault, and what a person does with it.
 
 mod backup;
+mod groups;
 mod history;
 mod people;
 
@@ -12,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
 use crate::connection::{Relay, RelayUrl};
-use crate::context::{Context, Founders, Signals};
+use crate::context::{Context, Signals, Turns};
 use crate::error::{ClientError, VaultError};
 use crate::event::{Event, SyncReport, Until};
 use crate::history::retention as keeping;
@@ -23,6 +24,8 @@ use crate::vault::owner::{self, Owner};
 use crate::vault::retention::{self, Kept};
 use crate::vault::{Vault, messages, outbox, rooms};
 use crate::{clock, register, sync};
+
+pub use groups::CreatedRoom;
 
 /// An open vault. Clones share it; one process owns a vault at a time.
 #[derive(Clone)]
@@ -122,8 +125,15 @@ impl Client {
     }
 
     fn with(vault: Vault, relay: Relay, owner: Owner) -> Self {
-        let (signals, founders) = (Signals::default(), Founders::default());
-        Self(Arc::new(Context { vault, relay, owner, signals, founders, syncing: Mutex::new(()) }))
+        Self(Arc::new(Context {
+            vault,
+            relay,
+            owner,
+            signals: Signals::default(),
+            founders: Turns::default(),
+            changing: Turns::default(),
+            syncing: Mutex::new(()),
+        }))
     }
 
     #[cfg(test)]
@@ -215,6 +225,8 @@ impl Client {
                 kind: row.kind,
                 state: row.state,
                 peer: row.peer.map(|account| PeerRef { alias: listed.alias, account }),
+                name: listed.name,
+                members: listed.members,
                 epoch: row.epoch,
                 suite: row.suite,
                 hub: row.hub,

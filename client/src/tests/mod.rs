@@ -3,8 +3,14 @@
 mod asking;
 mod backup;
 mod consent;
+mod group;
+mod groups;
 mod history;
+mod hub;
 mod keys;
+mod members;
+mod person;
+mod plan;
 mod receiving;
 mod sending;
 mod trust;

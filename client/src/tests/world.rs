@@ -28,12 +28,13 @@ use crate::event::Event;
 use crate::model::{Conversation, Direction, Page};
 use crate::profile::{Profile, Unlock};
 use crate::register;
-use crate::rooms::fit;
-use crate::rooms::founding::{self, leaf_identity};
+use crate::rooms::identity::leaf_identity;
+use crate::rooms::{commit, fit, founding};
 use crate::sync::testing;
-use crate::vault::foundings::{self, PendingCommit};
+use crate::vault::commits::{self, PendingCommit};
 use crate::vault::outbox::{self, Outgoing};
-use crate::vault::{Vault, contacts, held, key_packages, owner, relays, requests, rooms};
+use crate::vault::owner::Owner;
+use crate::vault::{Vault, contacts, foundings, held, key_packages, owner, relays, requests, rooms};
 
 /// Events that a test may leave unread.
 const EVENTS: usize = 4096;
@@ -108,14 +109,19 @@ impl World {
 
     /// Somebody whose registration this hub's relay confirmed.
     pub(crate) async fn person(&self, name: &str) -> Person {
+        self.person_at(name, "http://127.0.0.1:1").await
+    }
+
+    /// Somebody whose relay is at a URL.
+    pub(crate) async fn person_at(&self, name: &str, url: &str) -> Person {
         let folder = tempfile::tempdir().expect("a folder");
         let profile = Profile::locate(Some(folder.path()), name).expect("a profile");
         let key_file = folder.path().join("key");
         let unlock = Unlock::KeyFile(key_file.clone());
         let vault = Vault::create(&profile, &unlock).await.expect("a vault");
         let alias: Alias = format!("{name}@h.localhost").parse().expect("an alias");
-        let owner = register::begin(&vault, &alias, Some("http://127.0.0.1:1")).await.expect("an owner");
-        let binding = self.ordering.sign(&AliasBinding { claim: owner.claim.clone(), bound: Millis(1) });
+        let owner = register::begin(&vault, &alias, Some(url)).await.expect("an owner");
+        let binding = self.bind(&owner);
         let mut tx = vault.begin().await.expect("a transaction");
         let db = tx.db().expect("a database");
         owner::confirm(db, &binding, Millis(1)).await.expect("confirmed");
@@ -136,6 +142,16 @@ impl World {
         }
     }
 
+    /// The relay's word for an alias.
+    pub(crate) fn bind(&self, owner: &Owner) -> Signed<AliasBinding> {
+        self.ordering.sign(&AliasBinding { claim: owner.claim.clone(), bound: Millis(1) })
+    }
+
+    /// The hub signs a decision.
+    pub(crate) fn sign(&self, decision: &Decision) -> Signed<Decision> {
+        self.ordering.sign(decision)
+    }
+
     /// Founds a room as `by`, who knows `with` and writes to them.
     pub(crate) async fn found(&self, by: &Person, with: &Person) -> Founded {
         by.knows(with).await;
@@ -147,10 +163,10 @@ impl World {
         tx.commit().await.expect("durable");
         let room = founding::found(context, &peer, &self.manifest).await.expect("a room");
         let package = with.claimed().await;
-        let fit = fit::fit_packages(&[package], &with.context().owner.account);
+        let fit = fit::fit_packages(&[package], &with.context().owner.account, fit::SUITE);
         let commit = founding::invite(context, &room, &fit).await.expect("a commit");
         let decided = self.decide(&commit);
-        founding::finish(context, &room, &decided).await.expect("merged");
+        commit::finish(context, &room, &decided).await.expect("merged");
         Founded { room, welcome: self.welcome(by, with, commit, decided) }
     }
 
@@ -245,6 +261,15 @@ impl Person {
         let mut tx = self.context().vault.begin().await.expect("a transaction");
         contacts::learn(tx.db().expect("db"), &known, Millis(1)).await.expect("learnt");
         tx.commit().await.expect("durable");
+    }
+
+    /// The program ends and is started again.
+    pub(crate) async fn starts_again(self) -> Self {
+        self.client.clone().close().await.expect("closed");
+        let Self { client, profile, key_file, folder, next, sender, events } = self;
+        drop(client);
+        let client = Client::open(&profile, Unlock::KeyFile(key_file.clone())).await.expect("opens again");
+        Self { client, profile, key_file, folder, next, sender, events }
     }
 
     /// A key package of this device, as a relay hands it out.
@@ -348,8 +373,9 @@ impl Person {
             commit: Octets::new(proposed.commit).expect("within the limit"),
             welcome: None,
         };
-        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload };
-        foundings::put_commit(tx.db().expect("db"), &commit).await.expect("kept");
+        let again = Millis::default();
+        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload, again };
+        commits::put(tx.db().expect("db"), &commit).await.expect("kept");
         tx.commit().await.expect("durable");
         commit
     }

@@ -18,6 +18,7 @@ use crate::error::VaultError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "vault", include_str!("../../migrations/0001_vault.sql")),
     (2, "links", include_str!("../../migrations/0002_links.sql")),
+    (3, "rooms", include_str!("../../migrations/0003_rooms.sql")),
     (4, "history", include_str!("../../migrations/0004_history.sql")),
 ];
 

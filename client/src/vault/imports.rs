@@ -7,6 +7,7 @@ use posthouse_spec::{AccountId, RoomId};
 use sqlx::sqlite::SqliteConnection;
 
 use super::columns::int;
+use super::lines;
 use crate::error::VaultError;
 use crate::model::{Direction, Message, MessageState};
 
@@ -60,8 +61,8 @@ pub(crate) async fn insert(
     };
     sqlx::query(
         "INSERT INTO messages (room, peer, to_alias, by_alias, id, account, outgoing, sent, received, text, state, reason,
-             unread, rank)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?8)",
+             unread, rank, kind, news)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?8, ?13, ?14)",
     )
     .bind(message.room.as_ref().map(|room| room.as_bytes().as_slice()))
     .bind(peer.map(|peer| peer.as_bytes().as_slice()))
@@ -75,6 +76,8 @@ pub(crate) async fn insert(
     .bind(message.text.as_deref())
     .bind(state.name())
     .bind(reason)
+    .bind(message.kind.name())
+    .bind(lines::written(message.news.as_ref())?)
     .execute(db)
     .await?;
     Ok(())

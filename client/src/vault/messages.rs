@@ -5,7 +5,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{int, number, optional_id, optional_name, optional_number, word};
+use super::lines;
 use crate::error::VaultError;
+use crate::group::MessageKind;
 use crate::model::{Direction, Message, MessageState};
 
 /// The rank of what came through this vault, as migration 4 has it; what was imported has a lower one.
@@ -18,7 +20,8 @@ macro_rules! select {
             "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.peer, m.account, m.outgoing,
                  CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner)
                      ELSE coalesce(s.alias, m.by_alias) END AS sender_alias,
-                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.rank
+                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.rank, m.kind,
+                 m.news
              FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account ",
             $rest
         )
@@ -47,6 +50,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<Message, VaultError> {
         reason: row.try_get("reason")?,
         unread: number(row, "unread")? == 1,
         imported: number(row, "rank")? < LIVE,
+        kind: word(row, "kind", MessageKind::from_name)?,
+        news: lines::news(row)?,
     })
 }
 
@@ -215,7 +220,7 @@ pub(crate) async fn by_number(
 
 /// One message.
 pub(crate) async fn by_local(db: &mut SqliteConnection, local: u64) -> Result<Option<Message>, VaultError> {
-    sqlx::query(select!("WHERE m.local = ?"))
+    sqlx::query(select!("WHERE m.local = ? AND m.kind <> 'control'"))
         .bind(int(local))
         .fetch_optional(db)
         .await?
@@ -229,7 +234,7 @@ pub(crate) async fn behind(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Message>, VaultError> {
-    let rows = sqlx::query(select!("WHERE m.local > ? ORDER BY m.local LIMIT ?"))
+    let rows = sqlx::query(select!("WHERE m.local > ? AND m.kind <> 'control' ORDER BY m.local LIMIT ?"))
         .bind(int(after))
         .bind(limit)
         .fetch_all(db)

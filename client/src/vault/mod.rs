@@ -6,8 +6,12 @@
 //! database again. So ratchets in memory never run ahead of those on disk.
 
 pub(crate) mod backup_key;
+pub(crate) mod changes;
+pub(crate) mod claims;
 pub(crate) mod columns;
+pub(crate) mod commits;
 pub(crate) mod contacts;
+pub(crate) mod contexts;
 mod database;
 pub(crate) mod epochs;
 pub(crate) mod file;
@@ -17,17 +21,24 @@ pub(crate) mod held;
 pub(crate) mod imports;
 mod key;
 pub(crate) mod key_packages;
+pub(crate) mod leavings;
+pub(crate) mod lines;
+pub(crate) mod members;
 pub(crate) mod messages;
 mod mls;
 pub(crate) mod outbox;
 pub(crate) mod owner;
 pub(crate) mod pages;
+pub(crate) mod publications;
 pub(crate) mod relays;
 pub(crate) mod requests;
 pub(crate) mod retention;
+pub(crate) mod room_infos;
 pub(crate) mod rooms;
 pub(crate) mod scratch;
 pub(crate) mod tables;
+pub(crate) mod unattributed;
+pub(crate) mod wanted_chains;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};

@@ -167,7 +167,7 @@ async fn part(
     part: Part,
     limit: u64,
 ) -> Result<Vec<Message>, VaultError> {
-    let mut sql = format!("{SELECT}WHERE {}", scope.condition());
+    let mut sql = format!("{SELECT}WHERE {} AND m.kind <> 'control'", scope.condition());
     sql.push_str(match (part, order) {
         (Part::All, _) => " AND ?7 IS NULL",
         (Part::Same { .. }, Order::NewestFirst) => " AND m.rank = ?7 AND m.local < ?4",
@@ -239,7 +239,7 @@ pub(crate) async fn conversations(db: &mut SqliteConnection) -> Result<Vec<Scope
     let rows = sqlx::query(
         "SELECT peer, CASE WHEN peer IS NULL THEN to_alias END AS alias,
              CASE WHEN peer IS NULL AND to_alias IS NULL THEN room END AS room
-         FROM messages GROUP BY 1, 2, 3 ORDER BY min(sent), min(local)",
+         FROM messages WHERE kind <> 'control' GROUP BY 1, 2, 3 ORDER BY min(sent), min(local)",
     )
     .fetch_all(db)
     .await?;

@@ -43,10 +43,13 @@ pub(crate) const KEPT: &[Table] = &[
     Table { name: "newcomers", except: &[] },
     Table { name: "rooms", except: &["stale"] },
     Table { name: "messages", except: &["number"] },
+    Table { name: "room_infos", except: &[] },
+    Table { name: "wanted_chains", except: &[] },
+    Table { name: "unattributed", except: &[] },
     Table { name: "retention", except: &[] },
 ];
 
-/// The tables that stay behind: ratchets, keys, and what is on its way to or from the relay.
+/// The tables that stay behind: ratchets, keys, what is on its way to or from the relay, and what a room's tree says anew.
 #[cfg(test)]
 pub(crate) const LEFT: &[&str] = &[
     "mls",
@@ -59,6 +62,12 @@ pub(crate) const LEFT: &[&str] = &[
     "held",
     "epoch_relays",
     "epoch_ends",
+    "publications",
+    "contexts",
+    "members",
+    "changes",
+    "claims",
+    "leavings",
 ];
 
 /// One value of a row.
@@ -219,7 +228,7 @@ pub(crate) async fn settle(db: &mut SqliteConnection, now: posthouse_spec::Milli
     .await?;
     sqlx::query(
         "UPDATE rooms SET state = 'broken', reason = 'restored from a backup: this device is not in it yet'
-         WHERE state <> 'broken'",
+         WHERE state IN ('founding', 'active')",
     )
     .execute(&mut *db)
     .await?;
