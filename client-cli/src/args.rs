@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use posthouse_spec::Alias;
 use zeroize::Zeroizing;
 
@@ -80,25 +81,39 @@ pub(crate) enum Command {
     /// Sends a text; without a connection it is kept and goes out with the next command that connects.
     Send(SendArgs),
     /// Shows what arrives as it arrives; meanwhile other commands go through this one.
+    #[command(
+        after_help = "Examples:\n  posthouse listen\n  posthouse --json listen | jq 'select(.type == \"message\")'"
+    )]
     Listen,
     /// Shows unread messages.
+    #[command(after_help = "Examples:\n  posthouse inbox\n  posthouse --json inbox --offline")]
     Inbox(ReadArgs),
     /// Lists the rooms.
+    #[command(after_help = "Examples:\n  posthouse rooms\n  posthouse --json rooms | jq .unread")]
     Rooms(ReadArgs),
     /// Shows a conversation.
     History(HistoryArgs),
     /// Shows alias, account and device.
+    #[command(after_help = "Examples:\n  posthouse whoami\n  posthouse --profile work --json whoami")]
     Whoami,
     /// Shows the safety number to compare with somebody.
+    #[command(after_help = "Examples:\n  posthouse verify bob@b.example")]
     Verify(PersonArgs),
     /// Lists who asks to talk.
+    #[command(after_help = "Examples:\n  posthouse requests")]
     Requests(ReadArgs),
     /// Accepts somebody who asks to talk.
+    #[command(after_help = "Examples:\n  posthouse accept bob@b.example")]
     Accept(PersonArgs),
     /// Blocks somebody.
+    #[command(after_help = "Examples:\n  posthouse block mallory@m.example")]
     Block(PersonArgs),
     /// Writes all messages as JSON lines.
     Export(ExportArgs),
+    /// Prints a file for the shell, so that Tab completes commands and options.
+    Completions(CompletionsArgs),
+    /// Writes man pages, one for each command.
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -168,11 +183,37 @@ pub(crate) struct ExportArgs {
     pub(crate) file: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  posthouse completions bash > ~/.local/share/bash-completion/completions/posthouse\n  posthouse completions zsh > ~/.zfunc/_posthouse\n  posthouse completions fish > ~/.config/fish/completions/posthouse.fish"
+)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell.
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  posthouse man ~/.local/share/man/man1\n  posthouse man | man -l -")]
+pub(crate) struct ManArgs {
+    /// The folder to write to [default: all pages to standard output].
+    pub(crate) dir: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn the_help_of_every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("posthouse {}", command.get_name());
+            let found = help.starts_with("Examples:") && help.contains(command.get_name());
+            assert!(found, "the help of `{example}` ends with no example: give it an `after_help`");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -60,6 +60,14 @@ impl Output {
         }
     }
 
+    /// Prints a text that is the same for people and programs, such as a file for a shell.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.print(text.trim_end())
+    }
+
     /// Says why the command failed.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         if failure.is_pipe_closed() {

@@ -29,6 +29,11 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it is not done.
 pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Completions(args) => return cmd::completions::run(args, output),
+        Command::Man(args) => return cmd::man::run(args, output),
+        _ => {}
+    }
     let profile = Profile::locate(cli.global.home.as_deref(), &cli.global.profile)?;
     let stop = on_signal()?;
     if let Command::Listen = cli.command {
@@ -92,7 +97,8 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Register(args) => return cmd::register::run(args, global, profile, output).await,
         Command::Send(args) => return send(args, global, profile, output).await,
         Command::Export(args) => return export(args, global, profile, output).await,
-        Command::Listen => (Request::Listen, false),
+        // Done already, without waiting for a request to end.
+        Command::Listen | Command::Completions(_) | Command::Man(_) => return Ok(()),
         Command::Inbox(args) => (Request::Inbox, args.offline),
         Command::Rooms(args) => (Request::Rooms, args.offline),
         Command::Requests(args) => (Request::Requests, args.offline),

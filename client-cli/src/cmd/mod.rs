@@ -1,11 +1,13 @@
-//! The commands, one file each. All but `register` ask something of an open vault, here or in a running `listen`.
+//! The commands, one file each. All but `register`, `completions` and `man` ask something of an open vault, here or in a running `listen`.
 
 pub(crate) mod accept;
 pub(crate) mod block;
+pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod listen;
+pub(crate) mod man;
 pub(crate) mod register;
 pub(crate) mod requests;
 pub(crate) mod rooms;
