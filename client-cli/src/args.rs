@@ -9,7 +9,7 @@ use posthouse_spec::Alias;
 use zeroize::Zeroizing;
 
 /// Longest time that a command may try to reach the relay, seconds: one hour.
-const MAX_TIMEOUT: u64 = 3600;
+pub(crate) const MAX_TIMEOUT: u64 = 3600;
 
 /// Sealed messages between people of many relays.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ Exit codes: 0 done (`send`: accepted, or queued for later), 1 other trouble, 2 u
 The vault's passphrase is read from POSTHOUSE_PASSPHRASE, or asked for.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The profile: one account on this machine.
     #[arg(long, global = true, default_value = "default", env = "POSTHOUSE_PROFILE", value_name = "NAME")]
@@ -110,6 +110,11 @@ pub(crate) enum Command {
     Block(PersonArgs),
     /// Writes all messages as JSON lines.
     Export(ExportArgs),
+    /// Serves other programs: commands as JSON-RPC 2.0 on standard input and output, and what happens as notifications.
+    #[command(
+        after_help = "Examples:\n  posthouse rpc < requests.jsonl\n  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rpc.methods\"}' | posthouse rpc"
+    )]
+    Rpc,
     /// Prints a file for the shell, so that Tab completes commands and options.
     Completions(CompletionsArgs),
     /// Writes man pages, one for each command.

@@ -25,6 +25,21 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The stable name of the category.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Usage => "usage",
+            Self::Network => "network",
+            Self::Refused => "refused",
+            Self::Vault => "vault",
+            Self::NotFound => "not-found",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// A command that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {

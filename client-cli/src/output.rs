@@ -1,4 +1,5 @@
-//! Everything that the program prints goes through here: lines to standard output, troubles to standard error.
+//! Everything that the program prints goes through here, but for what `rpc` says: lines to standard output, troubles to
+//! standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 

@@ -52,7 +52,16 @@ pub(crate) enum Request {
     /// Tells what happens, until the asker goes.
     Listen,
     /// Unread messages.
-    Inbox,
+    Inbox {
+        /// Whether they are read once they were shown.
+        #[serde(default)]
+        mark_read: bool,
+    },
+    /// Notes that messages were read.
+    MarkRead {
+        /// Their places in the vault.
+        locals: Vec<u64>,
+    },
     /// The rooms.
     Rooms,
     /// A conversation.
@@ -84,7 +93,11 @@ pub(crate) enum Request {
         alias: Alias,
     },
     /// All messages.
-    Export,
+    Export {
+        /// Only those behind this place.
+        #[serde(default)]
+        after: u64,
+    },
 }
 
 /// One piece of an answer.
@@ -109,12 +122,20 @@ impl Lines {
         (Self(sender), receiver)
     }
 
+    /// Hands on a piece of an answer.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) async fn item(&self, item: Item) -> Result<(), Failure> {
+        self.0.send(item).await.map_err(|_| Failure::pipe_closed())
+    }
+
     /// Hands on a line.
     ///
     /// # Errors
     /// Nobody reads any more.
     pub(crate) async fn line(&self, line: Line) -> Result<(), Failure> {
-        self.0.send(Item::Line(line)).await.map_err(|_| Failure::pipe_closed())
+        self.item(Item::Line(line)).await
     }
 
     /// Waits until everything that was handed on has been shown.
@@ -123,7 +144,7 @@ impl Lines {
     /// Nobody reads any more.
     pub(crate) async fn shown(&self) -> Result<(), Failure> {
         let (shown, seen) = oneshot::channel();
-        self.0.send(Item::Confirm(shown)).await.map_err(|_| Failure::pipe_closed())?;
+        self.item(Item::Confirm(shown)).await?;
         seen.await.map_err(|_| Failure::pipe_closed())
     }
 

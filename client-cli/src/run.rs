@@ -17,6 +17,7 @@ use crate::line::Line;
 use crate::output::Output;
 use crate::place::Place;
 use crate::request::{Item, Order, Pace, Request};
+use crate::rpc;
 
 /// How much of standard input is read ahead, bytes.
 const READ_AHEAD: usize = 64 * 1024;
@@ -36,8 +37,10 @@ pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
     }
     let profile = Profile::locate(cli.global.home.as_deref(), &cli.global.profile)?;
     let stop = on_signal()?;
-    if let Command::Listen = cli.command {
-        return listen(&cli.global, &profile, output, stop).await;
+    match cli.command {
+        Command::Listen => return listen(&cli.global, &profile, output, stop).await,
+        Command::Rpc => return rpc::run(&cli.global, &profile, stop).await,
+        _ => {}
     }
     tokio::select! {
         done = dispatch(cli, &profile, output) => done,
@@ -98,8 +101,8 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Send(args) => return send(args, global, profile, output).await,
         Command::Export(args) => return export(args, global, profile, output).await,
         // Done already, without waiting for a request to end.
-        Command::Listen | Command::Completions(_) | Command::Man(_) => return Ok(()),
-        Command::Inbox(args) => (Request::Inbox, args.offline),
+        Command::Listen | Command::Rpc | Command::Completions(_) | Command::Man(_) => return Ok(()),
+        Command::Inbox(args) => (Request::Inbox { mark_read: true }, args.offline),
         Command::Rooms(args) => (Request::Rooms, args.offline),
         Command::Requests(args) => (Request::Requests, args.offline),
         Command::Whoami => (Request::Whoami, false),
@@ -163,7 +166,7 @@ async fn export(
     profile: &Profile,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let order = order(Request::Export, global, true);
+    let order = order(Request::Export { after: 0 }, global, true);
     let mut place = Place::find(profile, global).await?;
     let done = match &args.file {
         None => place.run(order, output, show).await,

@@ -1,4 +1,5 @@
-//! The commands, one file each. All but `register`, `completions` and `man` ask something of an open vault, here or in a running `listen`.
+//! The commands, one file each. All but `register`, `completions` and `man` ask something of an open vault, here or in a
+//! running `listen`.
 
 pub(crate) mod accept;
 pub(crate) mod block;
@@ -8,6 +9,7 @@ pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod listen;
 pub(crate) mod man;
+pub(crate) mod mark_read;
 pub(crate) mod register;
 pub(crate) mod requests;
 pub(crate) mod rooms;
@@ -28,7 +30,8 @@ pub(crate) async fn execute(desk: &Desk, order: Order, lines: &Lines) -> Result<
     match order.request {
         Request::Send { to, texts } => send::execute(desk, &to, &texts, pace, lines).await,
         Request::Listen => listen::follow(desk, lines).await,
-        Request::Inbox => inbox::execute(desk, pace, lines).await,
+        Request::Inbox { mark_read } => inbox::execute(desk, mark_read, pace, lines).await,
+        Request::MarkRead { locals } => mark_read::execute(desk, &locals).await,
         Request::Rooms => rooms::execute(desk, pace, lines).await,
         Request::History { with, limit, before } => {
             let page = posthouse_client::Page { after: None, before, limit };
@@ -39,6 +42,6 @@ pub(crate) async fn execute(desk: &Desk, order: Order, lines: &Lines) -> Result<
         Request::Requests => requests::execute(desk, pace, lines).await,
         Request::Accept { alias } => accept::execute(desk, &alias, pace, lines).await,
         Request::Block { alias } => block::execute(desk, &alias, pace, lines).await,
-        Request::Export => export::execute(desk, lines).await,
+        Request::Export { after } => export::execute(desk, after, lines).await,
     }
 }
