@@ -13,6 +13,8 @@ use crate::output::Output;
 
 /// What stands at the top of every page.
 const MANUAL: &str = "Posthouse";
+/// What stands at the bottom.
+const SOURCE: &str = concat!("posthouse ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn run(args: &ManArgs, output: &mut Output) -> Result<(), Failure> {
     for page in pages()? {
@@ -46,7 +48,7 @@ fn pages() -> Result<Vec<Page>, Failure> {
 }
 
 fn page(command: clap::Command) -> Result<Page, Failure> {
-    let man = Man::new(command).manual(MANUAL);
+    let man = Man::new(command).manual(MANUAL).source(SOURCE);
     let mut text = Vec::new();
     man.render(&mut text).map_err(|error| {
         Failure::new(Exit::Other, "internal", format!("cannot make {}: {error}", man.get_filename()))
