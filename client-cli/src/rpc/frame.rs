@@ -35,7 +35,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) struct Invalid {
     pub(crate) id: Option<Box<RawValue>>,
-    pub(crate) fault: Fault,
+    pub(crate) fault: Box<Fault>,
 }
 
 /// What one line of input asks.
@@ -60,7 +60,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawV
 impl Input {
     /// Takes a line apart.
     pub(crate) fn parse(line: &[u8]) -> Self {
-        let nobodys = |fault| Self::One(Err(Invalid { id: None, fault }));
+        let nobodys = |fault| Self::One(Err(Invalid { id: None, fault: Box::new(fault) }));
         let value: &RawValue = match serde_json::from_slice(line) {
             Ok(value) => value,
             Err(error) => {
@@ -95,7 +95,7 @@ fn call(text: &str) -> Result<Call, Invalid> {
     let message = format!(
         "this is no request: {why}; write {{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"whoami\",\"params\":{{}}}}"
     );
-    Err(Invalid { id, fault: Fault::invalid("invalid-request", message) })
+    Err(Invalid { id, fault: Box::new(Fault::invalid("invalid-request", message)) })
 }
 
 /// Why a request failed, as it is answered.

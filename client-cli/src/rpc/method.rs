@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Alias,
     /// A string.
     Text,
-    /// A list of strings.
+    /// A list of strings, at least one, none of them blank.
     Texts,
     /// A whole number from 0.
     Number,
@@ -120,7 +120,10 @@ impl Kind {
         match self {
             Self::Alias => value.as_str().is_some_and(|text| text.parse::<Alias>().is_ok()),
             Self::Text => value.is_string(),
-            Self::Texts => all(Value::is_string),
+            Self::Texts => {
+                let text = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
+                value != &Value::Array(Vec::new()) && all(text)
+            }
             Self::Number => value.is_u64(),
             Self::Numbers => all(Value::is_u64),
             Self::Flag => value.is_boolean(),
@@ -131,7 +134,7 @@ impl Kind {
         match self {
             Self::Alias => "an alias, such as \"bob@b.example\"",
             Self::Text => "a text, in quotation marks",
-            Self::Texts => "a list of texts",
+            Self::Texts => "a list of texts, at least one and none of them empty",
             Self::Number => "a whole number, 0 or more",
             Self::Numbers => "a list of whole numbers",
             Self::Flag => "true or false",

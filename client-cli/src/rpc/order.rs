@@ -133,6 +133,9 @@ mod tests {
             ("accept", json!({ "alias": "nobody" }), "bob@b.example"),
             ("rooms", json!({ "timeout_ms": 0 }), "from 1 to 3600000"),
             ("send", json!(["bob@b.example", "text"]), "by name"),
+            ("send", json!({ "to": "bob@b.example", "texts": [] }), "at least one"),
+            ("send", json!({ "to": "bob@b.example", "texts": ["one", " "] }), "none of them empty"),
+            ("mark_read", json!({ "locals": [1, "two"] }), "a list of whole numbers"),
         ] {
             let message = ask(name, params.clone()).unwrap_err();
             assert!(message.contains(word), "{params}: {message}");

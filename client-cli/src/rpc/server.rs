@@ -197,7 +197,7 @@ impl Server {
 }
 
 fn refusal(invalid: Invalid) -> Answer {
-    Answer::new(invalid.id, Err(invalid.fault))
+    Answer::new(invalid.id, Err(*invalid.fault))
 }
 
 fn stopped() -> Failure {

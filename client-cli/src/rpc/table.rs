@@ -86,7 +86,7 @@ pub(crate) const METHODS: &[Method] = &[
     },
     Method {
         name: "accept",
-        does: "accepts somebody who asks to talk",
+        does: "accepts somebody who asks to talk; what they wrote before is in the `inbox` then",
         params: &[required("alias", Alias, "whom"), TIMEOUT],
         result: Shape::One { of: "contact" },
     },
