@@ -10,17 +10,21 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::{Cbor, Malformed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// How much a writer gathers before it hands it to the stream, bytes.
 pub const COALESCE: usize = 64 * 1024;
 /// How much a reader takes from the stream at once, bytes.
 const READ_CHUNK: usize = 16 * 1024;
+/// What has to come of a frame for its reader to wait on, bytes.
+pub const PROGRESS: usize = READ_CHUNK;
 /// The longest length prefix, bytes: enough for any 63-bit number.
 const MAX_PREFIX: usize = 9;
 /// A frame up to this length needs no place in its peer's [`FrameReader::with_room`], bytes.
@@ -46,6 +50,12 @@ pub enum FrameError {
     /// The stream ended inside a frame, or where one had to come.
     #[error("the stream ended where a frame had to come")]
     Ended,
+    /// For too long, too little of a frame came, or nothing.
+    #[error("{came} bytes of a frame came, and the rest did not follow in time")]
+    Late {
+        /// What came, bytes.
+        came: usize,
+    },
     /// The stream broke.
     #[error("the stream broke: {0}")]
     Io(#[from] io::Error),
@@ -58,7 +68,7 @@ impl FrameError {
         match self {
             Self::TooLong { .. } => Some(PeerRule::FrameTooLong),
             Self::Length | Self::Malformed(_) => Some(PeerRule::Malformed),
-            Self::Ended | Self::Io(_) => None,
+            Self::Ended | Self::Late { .. } | Self::Io(_) => None,
         }
     }
 }
@@ -156,12 +166,27 @@ pub struct FrameReader<R> {
     chunk: Vec<u8>,
     room: Option<Arc<Semaphore>>,
     place: Option<OwnedSemaphorePermit>,
+    patience: Option<Duration>,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// A reader of frames of at most `limit` bytes.
     pub fn new(io: R, limit: usize) -> Self {
-        Self { io, buffer: FrameBuffer::new(limit), chunk: Vec::new(), room: None, place: None }
+        Self {
+            io,
+            buffer: FrameBuffer::new(limit),
+            chunk: Vec::new(),
+            room: None,
+            place: None,
+            patience: None,
+        }
+    }
+
+    /// Gives a frame up of which nothing comes for so long, and then not [`PROGRESS`] more each time; what is slower
+    /// than that is late. The wait for a place does not count.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// Has each frame above [`SMALL_FRAME`] wait for a place in `room`, which it keeps until the next frame is asked for: so
@@ -178,6 +203,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
         // The frame before this one has been dealt with.
         self.place = None;
+        let (mut came, mut since) = (self.buffer.len(), Instant::now());
         loop {
             if let Some(frame) = self.buffer.next_frame()? {
                 return Ok(Some(frame));
@@ -185,9 +211,18 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             if let (Some(room), None, true) = (&self.room, &self.place, self.buffer.len() > SMALL_FRAME) {
                 // The semaphore is never closed, so a place always comes.
                 self.place = Arc::clone(room).acquire_owned().await.ok();
+                since = Instant::now();
+            }
+            if self.buffer.len() >= came + PROGRESS {
+                (came, since) = (self.buffer.len(), Instant::now());
             }
             self.chunk.resize(READ_CHUNK, 0);
-            match self.io.read(&mut self.chunk).await? {
+            let reading = self.io.read(&mut self.chunk);
+            let read = match self.patience {
+                Some(patience) => tokio::time::timeout_at(since + patience, reading).await,
+                None => Ok(reading.await),
+            };
+            match read.map_err(|_| FrameError::Late { came: self.buffer.len() })?? {
                 0 if self.buffer.is_empty() => return Ok(None),
                 0 => return Err(FrameError::Ended),
                 n => self.buffer.extend(&self.chunk[..n]),
@@ -222,12 +257,19 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 pub struct FrameWriter<W> {
     io: W,
     buffer: Vec<u8>,
+    patience: Option<Duration>,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// A writer with nothing gathered yet.
     pub fn new(io: W) -> Self {
-        Self { io, buffer: Vec::new() }
+        Self { io, buffer: Vec::new(), patience: None }
+    }
+
+    /// Gives a stream up that takes nothing more for so long, but not one that takes it slowly.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// Gathers a frame, and hands on what was gathered once that is [`COALESCE`] bytes.
@@ -245,7 +287,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// The stream broke.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.drain().await?;
-        self.io.flush().await
+        in_time(self.patience, self.io.flush()).await
     }
 
     /// Writes one frame and flushes.
@@ -273,10 +315,23 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     }
 
     async fn drain(&mut self) -> io::Result<()> {
-        self.io.write_all(&self.buffer).await?;
+        let mut rest = &self.buffer[..];
+        while !rest.is_empty() {
+            match in_time(self.patience, self.io.write(rest)).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                taken => rest = &rest[taken..],
+            }
+        }
         self.buffer.clear();
         // One large envelope must not keep its memory for the life of the stream.
         self.buffer.shrink_to(2 * COALESCE);
         Ok(())
     }
+}
+
+/// One step of writing, within a time if there is any.
+async fn in_time<T>(patience: Option<Duration>, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let Some(patience) = patience else { return step.await };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it takes nothing more");
+    tokio::time::timeout(patience, step).await.map_err(late)?
 }

@@ -34,6 +34,14 @@ pub enum PeerError {
         /// In words.
         detail: String,
     },
+    /// The relay was not called: this one has no room for another call. That says nothing of the other.
+    #[error("this relay has no room for a call to {domain} now: {why}")]
+    Crowded {
+        /// The relay.
+        domain: Domain,
+        /// What there was no room for.
+        why: String,
+    },
     /// The relay was reached but did not answer in time.
     #[error("the relay {domain} did not answer {what} within {} s: it may be overloaded, try again later", .after.as_secs())]
     Timeout {
@@ -54,6 +62,7 @@ impl PeerError {
             Self::Unknown { domain, .. }
             | Self::Unreachable { domain, .. }
             | Self::Refused { domain, .. }
+            | Self::Crowded { domain, .. }
             | Self::Timeout { domain, .. } => domain,
         }
     }

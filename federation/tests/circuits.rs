@@ -4,8 +4,17 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Relay, Town, soon};
+use common::{Relay, Town, frame, soon, wall_clock};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _};
+use libp2p::identity::Keypair;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, StreamProtocol, SwarmBuilder, identify, noise, tcp, yamux};
+use posthouse_federation::codec::FrameReader;
 use posthouse_federation::{Circuits, Federation};
+use posthouse_spec::cbor::List;
+use posthouse_spec::peer::hello::{self, Hello, HelloResponse, PEER_VERSION};
+use posthouse_spec::peer::{KeysResponse, keys};
+use tokio::sync::mpsc;
 
 /// The address of which the way to a relay consists, in a word.
 fn via(at: &Federation, to: &Relay) -> Option<&'static str> {
@@ -106,4 +115,73 @@ async fn who_is_not_on_the_list_gets_no_reservation() {
     for relay in [&mut home, &mut p] {
         relay.stop().await;
     }
+}
+
+#[derive(NetworkBehaviour)]
+struct Telling {
+    streams: libp2p_stream::Behaviour,
+    identify: identify::Behaviour,
+}
+
+#[tokio::test]
+async fn only_whoever_has_said_hello_tells_a_relay_as_what_it_is_seen() {
+    let town = Town::new().await;
+    let mut a = Relay::new(&town, "a.localhost", 1);
+    a.start(&town).await;
+    let mut stranger = Relay::new(&town, "stranger.localhost", 66);
+    stranger.listen = vec!["/ip4/127.0.0.1/tcp/1".into()];
+    let manifest = stranger.republish(&town);
+    let keypair = Keypair::ed25519_from_bytes(&mut stranger.key_seed.clone()).expect("a seed");
+    let mut swarm = SwarmBuilder::with_existing_identity(keypair)
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .expect("TCP")
+        .with_behaviour(|key| Telling {
+            streams: libp2p_stream::Behaviour::new(),
+            identify: identify::Behaviour::new(identify::Config::new("/test/1".into(), key.public())),
+        })
+        .expect("its behaviours")
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+        .build();
+    let control = swarm.behaviour().streams.new_control();
+    let address = a.listen.iter().find(|text| text.contains("tcp")).expect("it listens there");
+    swarm.dial(address.parse::<Multiaddr>().expect("an address")).expect("dialled");
+    let (met, mut meeting) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => drop(met.send(peer_id)),
+                SwarmEvent::Behaviour(TellingEvent::Identify(
+                    event @ (identify::Event::Received { .. } | identify::Event::Sent { .. }),
+                )) => drop(tell.send(event)),
+                _ => {}
+            }
+        }
+    });
+    let target = soon("the connection", meeting.recv()).await.expect("connected");
+    let said = async |protocol, words: &[u8]| {
+        let opening = control.clone().open_stream(target, StreamProtocol::new(protocol)).await;
+        let (reading, mut writing) = opening.expect("a stream").split();
+        writing.write_all(words).await.expect("written");
+        writing.flush().await.expect("flushed");
+        FrameReader::new(reading, 1 << 20)
+    };
+    // What comes after a stranger's words is answered, and its words are not.
+    for _ in 0..8 {
+        let refused: KeysResponse = said(keys::PROTOCOL, &[]).await.value().await.expect("an answer");
+        assert!(matches!(refused, KeysResponse::Rejected(_)), "{refused:?}");
+    }
+    assert!(told.try_recv().is_err(), "a stranger was asked who it is, or told");
+    let words = Hello {
+        min_version: PEER_VERSION,
+        max_version: PEER_VERSION,
+        manifest,
+        now: wall_clock(),
+        cursors: List::default(),
+    };
+    let heard: HelloResponse = said(hello::PROTOCOL, &frame(&words)).await.value().await.expect("an answer");
+    assert!(matches!(heard, HelloResponse::Hello(_)), "{heard:?}");
+    soon("what it is seen as", told.recv()).await.expect("its swarm runs");
+    a.stop().await;
 }

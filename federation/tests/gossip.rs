@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{Relay, Town, soon, wall_clock};
@@ -14,9 +16,11 @@ use posthouse_crypto::{SigningKey, follow};
 use posthouse_federation::Pins as _;
 use posthouse_federation::codec::{FrameReader, put_frame};
 use posthouse_spec::Cbor as _;
+use posthouse_spec::Signed;
 use posthouse_spec::cbor::{List, Text};
 use posthouse_spec::limits::MAX_GOSSIP;
-use posthouse_spec::peer::hello::{self, Hello, HelloResponse, PEER_VERSION};
+use posthouse_spec::manifest::Manifest;
+use posthouse_spec::peer::hello::{self, Hello, HelloResponse, PEER_VERSION, PeerRule};
 use tokio::sync::mpsc;
 
 const TOPIC: &str = "/posthouse/gossip/manifests/1";
@@ -291,6 +295,48 @@ async fn whoever_forges_again_and_again_is_not_heard_any_more() {
         // Even what holds is not heard from there any more.
         evil.say(evil.own_manifest());
     }
+    let peers = b.federation().peers();
+    let known = peers.into_iter().find(|peer| peer.domain == evil.relay.domain).expect("it has said hello");
+    let broken = known.conduct.expect("it has broken rules").broken;
+    assert!(broken.iter().any(|(rule, times)| *rule == PeerRule::BadGossip && *times >= 3), "{broken:?}");
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_brings_more_than_is_heard_breaks_no_rule() {
+    // More than is heard of one neighbour at once.
+    const MANY: u64 = 600;
+    let town = Town::new().await;
+    let mut b = Relay::new(&town, "b.localhost", 2);
+    let ahead = Arc::new(AtomicU64::new(0));
+    let (by, now) = (Arc::clone(&ahead), wall_clock());
+    b.clock = Arc::new(move || now.after(by.load(Ordering::Relaxed)));
+    b.start(&town).await;
+    let mut busy = Gossiper::new(&town, "busy.localhost", 66, &b).await;
+    let mut say = || {
+        busy.relay.last = Some(busy.relay.manifest());
+        busy.say(busy.own_manifest());
+    };
+    let is_pinned = async |said: u64| {
+        let newest = |pin: Signed<Manifest>| pin.peek().is_ok_and(|manifest| manifest.seq.0 == said);
+        let pinned = b.memory.until(|memory| memory.pin_of("busy.localhost").is_some_and(newest));
+        soon("it is heard", pinned).await;
+    };
+    for said in 2..=500 {
+        say();
+        is_pinned(said).await;
+    }
+    for _ in 500..MANY {
+        say();
+    }
+    // Somebody new joins: what was said before is judged by then, or at a time when it is within bounds.
+    let spy = Gossiper::new(&town, "spy.localhost", 60, &b).await;
+    ahead.store(10 * 60_000, Ordering::Relaxed);
+    say();
+    is_pinned(MANY + 1).await;
+    drop(spy);
+    let known = b.federation().peers().into_iter().find(|peer| peer.domain == busy.relay.domain);
+    assert_eq!(known.and_then(|peer| peer.conduct), None);
     b.stop().await;
 }
 

@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::{Relay, Town, soon};
 use tokio::runtime::{Builder, Runtime};
 
@@ -14,9 +12,6 @@ fn runtime() -> Runtime {
 fn numbered(from: usize, to: usize) -> Vec<String> {
     (from..to).map(|n| format!("item {n}")).collect()
 }
-
-/// How long the backlog may take after the relay is back.
-const WITHIN: Duration = Duration::from_secs(5);
 
 fn story(transport: &[&str], with_neighbours: bool, rounds: u32) {
     let here = runtime();
@@ -53,11 +48,8 @@ fn story(transport: &[&str], with_neighbours: bool, rounds: u32) {
         });
         there = runtime();
         there.block_on(b.restart(&town));
-        let back = Instant::now();
         let received = here.block_on(b.receives(sent));
         assert_eq!(received, numbered(0, sent));
-        let took = back.elapsed();
-        assert!(!with_neighbours || took < WITHIN, "the backlog took {took:?}");
     }
     here.block_on(async {
         soon("the outbox to empty", a.memory.until(|memory| memory.waiting() == 0)).await;

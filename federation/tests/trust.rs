@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Relay, Town, soon, wall_clock};
-use posthouse_crypto::lineage;
+use posthouse_crypto::{SigningKey, lineage};
 use posthouse_federation::{Clock, PeerError, Pins as _};
 use posthouse_spec::ManifestSeq;
 use posthouse_spec::peer::KeysRequest;
@@ -189,6 +189,52 @@ async fn a_chain_that_goes_on_from_another_manifest_than_the_pinned_one_is_evide
     assert_eq!(call(&b, &a).await.expect("refused").0, PeerRule::Equivocation);
     let trust = a.federation().trust(&b.domain).await.expect("the store");
     assert_eq!((&trust.evidence[0].pinned, &trust.evidence[0].other), (&pinned, &other));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_manifest_of_a_position_behind_the_pinned_one_is_evidence() {
+    let town = Town::new().await;
+    let (mut a, mut b, _) = two(&town).await;
+    let first = b.last.clone().expect("published");
+    b.stop().await;
+    b.start(&town).await;
+    assert_eq!(call(&b, &a).await, None);
+    assert_eq!(pinned(&a, &b), 2);
+    b.stop().await;
+    // The copy from which it is restored is older than what it has shown since.
+    b.last = None;
+    b.start(&town).await;
+    let other = b.last.clone().expect("published");
+    assert_eq!(call(&b, &a).await.expect("refused").0, PeerRule::Equivocation);
+    let trust = a.federation().trust(&b.domain).await.expect("the store");
+    assert_eq!((&trust.evidence[0].pinned, &trust.evidence[0].other), (&first, &other));
+    assert_eq!(pinned(&a, &b), 2);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_thief_of_a_root_that_was_replaced_makes_no_evidence() {
+    let town = Town::new().await;
+    let (mut a, mut b, _) = two(&town).await;
+    let stolen = SigningKey::from_seed(&[2; 32]);
+    b.stop().await;
+    b.rotate_root(201);
+    b.start(&town).await;
+    assert_eq!(call(&b, &a).await, None);
+    assert_eq!(pinned(&a, &b), 2);
+    b.stop().await;
+    let after = b.last.take();
+    let root = std::mem::replace(&mut b.root, stolen);
+    b.start(&town).await;
+    assert_eq!(call(&b, &a).await.expect("refused").0, PeerRule::ManifestChain);
+    assert!(!a.federation().trust(&b.domain).await.expect("the store").is_frozen());
+    b.stop().await;
+    (b.last, b.root) = (after, root);
+    b.start(&town).await;
+    assert_eq!(call(&b, &a).await, None);
     a.stop().await;
     b.stop().await;
 }

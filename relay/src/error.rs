@@ -126,9 +126,10 @@ impl From<PeerError> for ApiError {
     fn from(error: PeerError) -> Self {
         let reason = match &error {
             PeerError::Unknown { .. } => Refusal::UnknownRelay,
-            PeerError::Unreachable { .. } | PeerError::Timeout { .. } | PeerError::Refused { .. } => {
-                Refusal::RelayUnreachable
-            }
+            PeerError::Unreachable { .. }
+            | PeerError::Timeout { .. }
+            | PeerError::Refused { .. }
+            | PeerError::Crowded { .. } => Refusal::RelayUnreachable,
         };
         Self::new(reason, error.to_string())
     }

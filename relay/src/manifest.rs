@@ -210,9 +210,11 @@ fn compose(
     announcement: &Announcement,
     now: Millis,
 ) -> Result<Manifest, Malformed> {
+    // What the key has signed since it was made stays good in every later manifest.
+    let since = keys.node.since.map_or(Millis(0), |since| since.min(now));
     let node = Node {
         key: keys.node.public(),
-        not_before: Millis(now.0.saturating_sub(NODE_BACKDATE_MS)),
+        not_before: Millis(since.0.saturating_sub(NODE_BACKDATE_MS)),
         not_after: now.after(NODE_VALIDITY_MS),
     };
     let nodes = std::iter::once(node).chain(retiring_nodes(keys, now)).collect();
@@ -270,6 +272,22 @@ mod tests {
         assert_eq!(second.previous, Some(manifest_hash(first.signed())));
         assert_eq!(second.lineage, Some(lineage(&first)));
         assert!(follow(&"a.example".parse().unwrap(), Some(first.signed()), second.signed()).is_ok());
+    }
+
+    #[test]
+    fn what_a_node_key_has_signed_stays_good_in_later_manifests() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut keys = Keys::generate(NOW, &mut rand::rng());
+        let later = NOW.after(30 * NODE_BACKDATE_MS);
+        current(folder.path(), &keys, &announcement(1), NOW).unwrap();
+        let moved = current(folder.path(), &keys, &announcement(2), later).unwrap();
+        assert!(moved.lists_node(&keys.node.public(), NOW));
+        // A key of a relay older than the note, and one that was made while the clock was ahead.
+        for since in [None, Some(later.after(NODE_BACKDATE_MS))] {
+            keys.node.since = since;
+            let moved = current(folder.path(), &keys, &announcement(since.is_some().into()), later).unwrap();
+            assert!(moved.lists_node(&keys.node.public(), later));
+        }
     }
 
     #[test]

@@ -111,8 +111,8 @@ impl Outbox for RelayHost {
         max_bytes: usize,
     ) -> Result<Vec<OutboundItem>, HostError> {
         let lane = lane.clone().into();
-        let items =
-            self.store.lane_items(&lane, incarnation, from, max_items, max_bytes).await.map_err(failed)?;
+        let items = self.store.lane_items_to_send(&lane, incarnation, from, max_items, max_bytes).await;
+        let items = items.map_err(failed)?;
         Ok(items.into_iter().map(|item| OutboundItem { seq: item.seq, bytes: item.bytes }).collect())
     }
 
@@ -136,7 +136,7 @@ impl Outbox for RelayHost {
     }
 
     async fn begin_new_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), HostError> {
-        self.store.begin_lane_life(&lane.clone().into(), incarnation).await.map_err(failed)
+        self.store.begin_lane_life(&lane.clone().into(), incarnation).await.map(|_| ()).map_err(failed)
     }
 }
 

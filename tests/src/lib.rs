@@ -20,7 +20,7 @@ pub mod tools;
 pub use fault::Proxy;
 pub use network::Network;
 pub use person::{Outcome, PASSPHRASE, Person};
-pub use process::tail;
+pub use process::{Leash, tail};
 pub use relay::Relay;
 pub use rpc::Rpc;
 pub use running::{Listener, Sending};

@@ -33,13 +33,16 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> Re
 ///
 /// A shell waits for a line on a pipe that only the harness holds: with the harness goes the pipe, and then the process.
 #[derive(Debug)]
-pub(crate) struct Leash {
+pub struct Leash {
     shell: std::process::Child,
 }
 
 impl Leash {
     /// Ties a process to the life of the harness.
-    pub(crate) fn on(child: &Child) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The process has ended already, or no shell can be started.
+    pub fn on(child: &Child) -> Result<Self> {
         let pid = child.id().context("the process has ended already")?.to_string();
         let script = r#"read -r word; [ "$word" = done ] || kill -9 "$1" 2>/dev/null"#;
         let mut shell = std::process::Command::new("sh");

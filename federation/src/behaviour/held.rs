@@ -52,6 +52,13 @@ impl<B: NetworkBehaviour> Held<B> {
         }
     }
 
+    /// The node has no connection any more on which it has said hello: the others do nothing again.
+    pub(crate) fn hold_back(&mut self, peer: PeerId) {
+        if let Some(connected) = self.peers.get(&peer) {
+            connected.released.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn hold(
         &mut self,
         peer: PeerId,

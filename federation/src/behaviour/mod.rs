@@ -24,4 +24,4 @@ pub use identity::peer_id;
 pub(crate) use identity::{node_key_of, peer_of};
 pub(crate) use protocol::Protocol;
 pub(crate) use streams::{Admission, Inbound, OpenReply};
-pub(crate) use swarm::{BehaviourEvent, Given, RelaySwarm, build};
+pub(crate) use swarm::{BehaviourEvent, Given, MAX_OWN_DIALS, RelaySwarm, build};

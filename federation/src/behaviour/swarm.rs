@@ -23,11 +23,15 @@ use super::gossip::{self, Gossip};
 use super::held::Held;
 use super::streams::{Inbound, Streams};
 use crate::budget::PeerLimits;
+use crate::schedule::MAX_DIALS;
 
 /// Connections from others in the middle of their handshake.
 const MAX_PENDING_INCOMING: u32 = 128;
-/// Dials in progress.
-const MAX_PENDING_OUTGOING: u32 = 64;
+/// Dials in progress that this relay itself has ordered; more wait. A relay that the schedule calls may take two, by QUIC
+/// and by TCP; questions, probes and relays of several nodes come on top.
+pub(crate) const MAX_OWN_DIALS: usize = 2 * MAX_DIALS + 64;
+/// Dials in progress that hole punching and AutoNAT have asked for.
+const MAX_HELPERS_DIALS: usize = 64;
 /// Connections from others.
 const MAX_INCOMING: u32 = 2048;
 /// Connections with one peer: one each way, what a crashed predecessor left behind, and the ways that hole punching and
@@ -73,7 +77,7 @@ pub(crate) struct Behaviour {
     pub(crate) gate: Gate,
     ping: ping::Behaviour,
     pub(crate) streams: Streams,
-    identify: identify::Behaviour,
+    identify: Held<identify::Behaviour>,
     /// Asks other relays for reservations and circuits.
     circuits: relay::client::Behaviour,
     /// Carries other relays' circuits, where the operator offers it.
@@ -113,10 +117,21 @@ impl Behaviour {
     /// A node has said hello: what is for known relays only is for it from now on.
     pub(crate) fn admit(&mut self, peer: PeerId, domain: Domain) {
         self.gate.admit(peer, domain);
+        self.identify.release(peer);
         self.punching.release(peer);
         self.asking.release(peer);
         self.trying.release(peer);
         self.gossip.release(peer);
+    }
+
+    /// Nothing stands any more on which the node has said hello: nothing of that is for it.
+    pub(crate) fn revoke(&mut self, peer: PeerId) {
+        self.gate.revoke(&peer);
+        self.identify.hold_back(peer);
+        self.punching.hold_back(peer);
+        self.asking.hold_back(peer);
+        self.trying.hold_back(peer);
+        self.gossip.hold_back(peer);
     }
 }
 
@@ -172,9 +187,10 @@ pub(crate) fn build(key: &SigningKey, tracker: &TaskTracker, given: Given) -> Re
 }
 
 fn limits() -> ConnectionLimits {
+    let outgoing = u32::try_from(MAX_OWN_DIALS + MAX_HELPERS_DIALS).unwrap_or(u32::MAX);
     ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING_INCOMING))
-        .with_max_pending_outgoing(Some(MAX_PENDING_OUTGOING))
+        .with_max_pending_outgoing(Some(outgoing))
         .with_max_established_incoming(Some(MAX_INCOMING))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
 }

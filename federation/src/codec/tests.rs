@@ -1,7 +1,13 @@
+use std::time::Duration;
+
 use super::*;
+use futures::{StreamExt as _, TryStreamExt as _};
+use posthouse_spec::cbor::Octets;
 use posthouse_spec::peer::deliver::{Busy, DeliverFrame, ReceiptFrame};
 use posthouse_spec::peer::{KeysRequest, RoomRequest, hello::HelloResponse};
 use proptest::prelude::*;
+use tokio::io::AsyncReadExt as _;
+use tokio_util::compat::TokioAsyncWriteCompatExt as _;
 
 fn varint(mut n: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -125,4 +131,85 @@ async fn streams_that_share_a_room_have_so_many_large_frames_at_once() {
     assert_eq!(second.next().await.unwrap().unwrap().len(), 2 * SMALL_FRAME);
     drop(second);
     assert_eq!(room.available_permits(), 1);
+}
+
+/// A stream that brings so many bytes at a time, each some time after the ones before, and then nothing more.
+fn trickle(bytes: &[u8], step: usize, every: Duration) -> impl AsyncRead + Unpin + use<> {
+    let steps: Vec<Vec<u8>> = bytes.chunks(step).map(<[u8]>::to_vec).collect();
+    let coming = futures::stream::iter(steps).then(move |step| async move {
+        tokio::time::sleep(every).await;
+        Ok::<_, io::Error>(step)
+    });
+    Box::pin(coming.chain(futures::stream::pending())).into_async_read()
+}
+
+fn framed(len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_frame(&mut bytes, &vec![7; len]);
+    bytes
+}
+
+/// Much longer than [`STEP`], so that a busy machine keeps within it.
+const PATIENCE: Duration = Duration::from_secs(4);
+const STEP: Duration = Duration::from_millis(500);
+/// So many steps take longer than the patience.
+const STEPS: usize = 10;
+
+#[tokio::test]
+async fn a_frame_that_comes_slowly_is_waited_for() {
+    let bytes = framed(STEPS * READ_CHUNK);
+    let slowly = trickle(&bytes, READ_CHUNK, STEP);
+    let mut reader = FrameReader::new(slowly, 1 << 20).with_patience(PATIENCE);
+    assert_eq!(reader.next().await.expect("it comes").expect("whole").len(), STEPS * READ_CHUNK);
+}
+
+#[tokio::test]
+async fn a_frame_that_does_not_go_on_is_late() {
+    let patience = Duration::from_millis(200);
+    let late = async |bytes: &[u8], step, every| {
+        let mut reader = FrameReader::new(trickle(bytes, step, every), 1 << 20).with_patience(patience);
+        match reader.next().await {
+            Err(FrameError::Late { came }) => came,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(late(&[], 1, Duration::ZERO).await, 0);
+    let half = &framed(400_000)[..100_000];
+    assert_eq!(late(half, READ_CHUNK, Duration::ZERO).await, 100_000);
+    // Whoever keeps a place by a byte now and then does not keep it.
+    let drops = late(&framed(10_000), 1, Duration::from_millis(1)).await;
+    assert!(drops < 10_000, "{drops}");
+}
+
+#[tokio::test]
+async fn the_wait_for_a_place_does_not_make_a_frame_late() {
+    let room = Arc::new(Semaphore::new(1));
+    let taken = Arc::clone(&room).acquire_owned().await.expect("open");
+    let bytes = trickle(&framed(400_000), READ_CHUNK, Duration::ZERO);
+    let mut reader = FrameReader::new(bytes, 1 << 20).with_patience(PATIENCE).with_room(Arc::clone(&room));
+    let leaving = async {
+        tokio::time::sleep(PATIENCE + STEP).await;
+        drop(taken);
+    };
+    let (read, ()) = futures::join!(reader.next(), leaving);
+    assert_eq!(read.expect("it came").expect("whole").len(), 400_000);
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_little_is_written_on_and_one_that_takes_nothing_is_given_up() {
+    let (mut far, near) = tokio::io::duplex(COALESCE);
+    let mut writer = FrameWriter::new(near.compat_write()).with_patience(PATIENCE);
+    let octets = Octets::new(vec![7; STEPS * COALESCE]).expect("small");
+    let frame = DeliverFrame::Envelope(octets);
+    let reading = async {
+        let mut some = vec![0; COALESCE];
+        for _ in 0..STEPS {
+            tokio::time::sleep(STEP).await;
+            far.read_exact(&mut some).await.expect("it is written");
+        }
+    };
+    let (written, ()) = futures::join!(writer.send(&frame), reading);
+    written.expect("it is taken, if slowly");
+    let given_up = writer.send(&frame).await.expect_err("nobody reads");
+    assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
 }

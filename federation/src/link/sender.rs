@@ -14,13 +14,24 @@ use posthouse_spec::{Domain, Incarnation, LaneSeq, Millis, Signed};
 use super::fault::{LinkFault, Violation, compare};
 use crate::host::{LaneState, MAX_LANE_ITEM, OutboundItem};
 
-/// The size that an envelope aims at, bytes: large enough that its signature costs nothing, small enough that the
+/// The most that an envelope aims at, bytes: large enough that its signature costs nothing, small enough that the
 /// destination's transaction stays short.
-const ENVELOPE_TARGET: usize = 1024 * 1024;
+const MAX_TARGET: usize = 1024 * 1024;
+/// What a stream's first envelopes aim at, and the least, bytes: a slow way carries four of these well within the
+/// destination's time, so that each attempt brings the lane forward.
+const FIRST_TARGET: usize = 64 * 1024;
+const MIN_TARGET: usize = 16 * 1024;
+/// An acknowledgement that comes sooner than this makes the next envelopes larger, one that comes later than
+/// [`SLOW_MS`] smaller, milliseconds.
+const QUICK_MS: u64 = 1_000;
+const SLOW_MS: u64 = 4_000;
 /// Envelopes in flight. While these are on their way new items gather, and travel together in the next one.
 const MAX_IN_FLIGHT: usize = 4;
-/// How long the destination may take to answer or to acknowledge anything before the stream is given up, milliseconds.
+/// How long the destination may take to answer or to acknowledge anything before the stream is given up, milliseconds;
+/// what is on its way has its own time on top.
 const ANSWER_TIMEOUT_MS: u64 = 15_000;
+/// What the slowest way that a lane may use carries, bytes a second. Connections that are dead are found by other means.
+const SLOWEST_WAY: u64 = 16 * 1024;
 
 /// The lane that a sender works for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +80,7 @@ pub enum Progress {
 struct InFlight {
     next: LaneSeq,
     bytes: u64,
+    sent_at: Millis,
 }
 
 /// The origin's side of one stream of a lane.
@@ -86,6 +98,8 @@ pub struct Sender {
     more: bool,
     /// Bytes of credit below which fetching is in vain.
     needs: u64,
+    /// What the next envelope aims at, bytes.
+    target: usize,
     deadline: Option<Millis>,
 }
 
@@ -103,6 +117,7 @@ impl Sender {
             in_flight_bytes: 0,
             more: true,
             needs: 1,
+            target: FIRST_TARGET,
             deadline: Some(now.after(ANSWER_TIMEOUT_MS)),
         }
     }
@@ -114,8 +129,11 @@ impl Sender {
     }
 
     /// Something new may be in the outbox.
-    pub fn handle_wake(&mut self) {
+    pub fn handle_wake(&mut self, now: Millis) {
         self.more = true;
+        if self.deadline.is_none() {
+            self.rearm(now);
+        }
     }
 
     /// A frame from the destination.
@@ -163,13 +181,23 @@ impl Sender {
                 format!("item {} is refused in an acknowledgement that does not cover it", stray.seq);
             return Err(Violation::new(PeerRule::OutOfTurn, detail).into());
         }
-        while self.in_flight.front().is_some_and(|envelope| envelope.next <= next) {
-            self.in_flight_bytes -= self.in_flight.pop_front().map_or(0, |envelope| envelope.bytes);
+        while let Some(envelope) = self.in_flight.pop_front_if(|envelope| envelope.next <= next) {
+            self.in_flight_bytes -= envelope.bytes;
+            self.aim(now.0.saturating_sub(envelope.sent_at.0));
         }
         self.credit = Some(credit);
         self.acked = next;
         self.rearm(now);
         Ok(Progress::Acknowledged { next, refused: refused.into_vec() })
+    }
+
+    /// An envelope was acknowledged after so many milliseconds: the next ones are as large as the way can bear.
+    fn aim(&mut self, took_ms: u64) {
+        if took_ms < QUICK_MS {
+            self.target = (self.target * 2).min(MAX_TARGET);
+        } else if took_ms > SLOW_MS {
+            self.target = (self.target / 2).max(MIN_TARGET);
+        }
     }
 
     /// What to take from the outbox now, if there is room for it on the way.
@@ -182,7 +210,7 @@ impl Sender {
         (self.more && room).then(|| Fetch {
             from: self.sent,
             max_items: usize::try_from(items).unwrap_or(usize::MAX).min(MAX_ENVELOPE_ITEMS),
-            max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX).min(ENVELOPE_TARGET),
+            max_bytes: usize::try_from(bytes).unwrap_or(usize::MAX).min(self.target),
         })
     }
 
@@ -226,11 +254,11 @@ impl Sender {
         }
         self.needs = 1;
         self.sent = envelope.next();
-        self.in_flight.push_back(InFlight { next: self.sent, bytes });
+        let waited_for = self.deadline.filter(|_| !self.in_flight.is_empty());
+        self.in_flight.push_back(InFlight { next: self.sent, bytes, sent_at: now });
         self.in_flight_bytes += bytes;
-        if self.deadline.is_none() {
-            self.deadline = Some(now.after(ANSWER_TIMEOUT_MS));
-        }
+        let silence = waited_for.unwrap_or_else(|| now.after(ANSWER_TIMEOUT_MS));
+        self.deadline = Some(silence.after(way_ms(bytes)));
         Ok(Some(signed))
     }
 
@@ -262,7 +290,9 @@ impl Sender {
     }
 
     fn rearm(&mut self, now: Millis) {
-        self.deadline = (!self.in_flight.is_empty()).then(|| now.after(ANSWER_TIMEOUT_MS));
+        // Whoever grants nothing though nothing is on its way would keep the lane waiting for ever.
+        let owed = !self.in_flight.is_empty() || (self.more && self.poll_fetch().is_none());
+        self.deadline = owed.then(|| now.after(ANSWER_TIMEOUT_MS + way_ms(self.in_flight_bytes)));
     }
 
     /// When the destination's silence becomes too long, if anything is expected of it.
@@ -283,9 +313,20 @@ impl Sender {
         self.sent.0 - self.acked.0
     }
 
+    /// Whether more than what is in flight may wait in the outbox.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
     /// Whether the outbox had nothing more when it was last asked, and all that was sent is acknowledged.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.credit.is_some() && !self.more && self.in_flight.is_empty()
     }
+}
+
+/// How long the slowest way takes for so many bytes, milliseconds, by whole seconds.
+fn way_ms(bytes: u64) -> u64 {
+    bytes / SLOWEST_WAY * 1_000
 }

@@ -195,3 +195,86 @@ fn a_wall_clock_that_is_off_prolongs_no_silence() {
     assert_eq!(sender.poll_timeout(), Some(Millis(3_000 + silence)));
     assert!(sender.handle_timeout(Millis(3_000 + silence)));
 }
+
+/// How long each envelope of a backlog of `items` of `size` bytes takes over a way that carries `rate` bytes a second, in the
+/// order in which they arrive; nothing once the sender gives the stream up.
+fn carry(items: u64, size: usize, rate: u64) -> Option<Vec<u64>> {
+    let state = LaneState {
+        incarnation: lane().incarnation,
+        oldest: LaneSeq(1),
+        next: LaneSeq(1 + items),
+        handed: LaneSeq(1),
+    };
+    let mut sender = Sender::new(lane(), state, Millis(0));
+    let credit = Credit { items: 10_000, bytes: 16 << 20 };
+    let resume = ReceiptFrame::Resume(Resume { next: LaneSeq(1), credit: credit.clone() });
+    sender.handle_receipt(resume, Millis(0)).expect("it is expected");
+    let (mut now, mut sizes) = (Millis(0), Vec::new());
+    let mut on_its_way = std::collections::VecDeque::new();
+    loop {
+        while let Some(fetch) = sender.poll_fetch() {
+            let mut room = fetch.max_bytes.max(size) / size;
+            room = room.min(fetch.max_items).min((1 + items - fetch.from.0) as usize);
+            let bytes = bytes::Bytes::from(vec![7; size]);
+            let given = (fetch.from.0..).map(LaneSeq).take(room);
+            let given = given.map(|seq| OutboundItem { seq, bytes: bytes.clone() }).collect();
+            let sent = sender.handle_items(given, &key(), now, now).expect("the outbox is sound");
+            let Some(envelope) = sent else { break };
+            on_its_way.push_back((envelope.as_bytes().len() as u64, envelope.peek().expect("own").next()));
+        }
+        let Some((bytes, next)) = on_its_way.pop_front() else { return Some(sizes) };
+        now = now.after(bytes * 1_000 / rate);
+        if sender.handle_timeout(now) {
+            return None;
+        }
+        sizes.push(bytes);
+        let ack = Ack { next, refused: List::default(), credit: credit.clone() };
+        sender.handle_receipt(ReceiptFrame::Ack(ack), now).expect("it covers what was sent");
+    }
+}
+
+#[test]
+fn a_slow_way_carries_a_backlog_and_a_large_item() {
+    for rate in [20, 70, 280] {
+        let sizes = carry(60, 60 * 1024, rate * 1024).expect("it gets through");
+        assert!(
+            sizes.iter().all(|bytes| *bytes <= 300 * 1024 * rate.max(70) / 70),
+            "{rate} KiB/s: {sizes:?}"
+        );
+        assert!(carry(3, 4 << 20, rate * 1024).is_some(), "4 MiB at {rate} KiB/s");
+    }
+    assert!(carry(60, 60 * 1024, 1024).is_none(), "nobody waits for ever");
+}
+
+#[test]
+fn a_quick_way_carries_large_envelopes() {
+    let sizes = carry(1_000, 32 * 1024, 100 << 20).expect("it gets through");
+    assert!(sizes[12..sizes.len() - 1].iter().all(|bytes| *bytes > 900 * 1024), "{sizes:?}");
+}
+
+#[test]
+fn a_destination_that_grants_nothing_is_not_waited_for_without_end() {
+    let state = LaneState {
+        incarnation: lane().incarnation,
+        oldest: LaneSeq(1),
+        next: LaneSeq(2),
+        handed: LaneSeq(1),
+    };
+    let nothing = || Credit { items: 0, bytes: 0 };
+    let mut sender = Sender::new(lane(), state, Millis(1));
+    let resume = ReceiptFrame::Resume(Resume { next: LaneSeq(1), credit: nothing() });
+    sender.handle_receipt(resume, Millis(1)).expect("it breaks no rule");
+    assert!(sender.poll_fetch().is_none());
+    let deadline = sender.poll_timeout().expect("more waits than is granted");
+    assert!(sender.handle_timeout(deadline));
+    // The same where the lane had caught up, and something new comes.
+    let mut sender = flowing(state);
+    let item = OutboundItem { seq: LaneSeq(1), bytes: vec![1].into() };
+    sender.handle_items(vec![item], &key(), Millis(1), Millis(1)).expect("sound").expect("an envelope");
+    sender.handle_items(Vec::new(), &key(), Millis(1), Millis(1)).expect("sound");
+    let ack = Ack { next: LaneSeq(2), refused: List::default(), credit: nothing() };
+    sender.handle_receipt(ReceiptFrame::Ack(ack), Millis(2)).expect("it breaks no rule");
+    assert!(sender.is_idle() && sender.poll_timeout().is_none(), "nothing is owed");
+    sender.handle_wake(Millis(3));
+    assert!(sender.poll_timeout().is_some());
+}

@@ -124,7 +124,7 @@ impl World {
             self.next = self.next.next();
         }
         if let Some(stream) = &mut self.stream {
-            stream.sender.handle_wake();
+            stream.sender.handle_wake(self.now);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use libp2p::PeerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
@@ -13,6 +14,7 @@ use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
 
 use super::dial::{Dialable, behind, dialable};
+use super::dial_failure::DialFailure;
 use super::directory::Directory;
 use super::hello::Introductions;
 use super::network::Network;
@@ -26,6 +28,12 @@ use crate::link::Violation;
 
 /// How long QUIC is tried alone before TCP is tried too.
 const QUIC_HEAD_START: Duration = Duration::from_secs(1);
+/// How long one node of a relay is tried before the next is tried too, and how many are at once.
+const NODE_HEAD_START: Duration = Duration::from_secs(2);
+const MAX_NODES_AT_ONCE: usize = 4;
+/// How long a relay that is reached by circuits too is tried at its addresses: the better part of [`CONNECT_TIMEOUT`] is for
+/// the circuits, and before a node is given up both transports have had their time.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long look-up and dial may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -136,6 +144,9 @@ impl Connector {
             }),
             (None, Err(error)) => {
                 tracing::debug!(%error, "no session");
+                if matches!(error, PeerError::Crowded { .. }) {
+                    return Err(error);
+                }
                 peer.failed(error.clone(), self.own.now(), rand::random());
                 Err(error)
             }
@@ -185,7 +196,7 @@ impl Connector {
         };
         let failed = match self.dial_any(domain, &manifest, trusted, ways).await {
             Ok(reached) => return Ok(reached),
-            Err(error) if fresh => return Err(error),
+            Err(error) if fresh || matches!(error, PeerError::Crowded { .. }) => return Err(error),
             Err(error) => error,
         };
         // The relay may have moved since its manifest was pinned.
@@ -206,28 +217,36 @@ impl Connector {
         let now = self.own.now();
         let valid = |node: &&posthouse_spec::manifest::Node| manifest.lists_node(&node.key, now);
         let mut tried = addresses.left_out.clone();
+        let mut crowded = false;
+        let mut failed = |failure: DialFailure| {
+            crowded |= matches!(failure, DialFailure::Crowded(_));
+            failure.to_string()
+        };
         let nodes: Vec<_> = manifest.nodes.iter().filter(valid).filter_map(|n| peer_of(&n.key)).collect();
         let circuits = manifest.circuits.as_ref().filter(|_| ways == Ways::All);
-        for node in &nodes {
-            // Without addresses of its own there are circuits, or the attempt says what is lacking.
-            if addresses.is_empty() && circuits.is_some_and(|through| !through.is_empty()) {
-                continue;
-            }
-            match self.dial(*node, &addresses).await {
-                Ok(connection) => return Ok((*node, connection)),
-                Err(why) => tried.push(why),
+        let circuits = circuits.filter(|through| !through.is_empty());
+        // Without addresses of its own there are circuits, or the attempt says what is lacking.
+        if !addresses.is_empty() || circuits.is_none() {
+            let dialling =
+                first_of(&nodes, |node| self.dial(node, &addresses), |why| tried.push(failed(why)));
+            let patience = if circuits.is_some() { DIRECT_TIMEOUT } else { CONNECT_TIMEOUT };
+            match tokio::time::timeout(patience, dialling).await {
+                Ok(Some(reached)) => return Ok(reached),
+                Ok(None) => {}
+                Err(_) => tried.push(format!("its addresses: no answer within {} s", patience.as_secs())),
             }
         }
         for through in circuits.into_iter().flat_map(|through| through.iter()) {
             match self.dial_through(domain, through, &nodes).await {
                 Ok(reached) => return Ok(reached),
-                Err(why) => tried.push(format!("through {through}: {why}")),
+                Err(failure) => tried.push(format!("through {through}: {}", failed(failure))),
             }
         }
         if tried.is_empty() {
             tried.push("its manifest lists no node that is valid by the clock of this relay".into());
         }
-        Err(PeerError::Unreachable { domain: domain.clone(), why: tried.join("; ") })
+        let (domain, why) = (domain.clone(), tried.join("; "));
+        Err(if crowded { PeerError::Crowded { domain, why } } else { PeerError::Unreachable { domain, why } })
     }
 
     /// Calls by circuit through another relay, with which a session comes first.
@@ -236,27 +255,37 @@ impl Connector {
         domain: &Domain,
         through: &Domain,
         nodes: &[PeerId],
-    ) -> Result<(PeerId, ConnectionId), String> {
+    ) -> Result<(PeerId, ConnectionId), DialFailure> {
         if *through == self.own.domain || through == domain {
-            return Err("that relay holds no connection to this one".into());
+            return Err(DialFailure::Failed("that relay holds no connection to this one".into()));
         }
-        let session = self.session_directly(through).await.map_err(|error| error.to_string())?;
-        let at = self.peers.address(session.connection).ok_or("the connection was closed")?;
+        let session = self.session_directly(through).await.map_err(|error| match error {
+            PeerError::Crowded { .. } => DialFailure::Crowded(error.to_string()),
+            error => DialFailure::Failed(error.to_string()),
+        })?;
+        let at =
+            self.peers.address(session.connection).ok_or_else(|| "the connection was closed".to_owned())?;
         // What the other side will punch to must be known before the circuit stands.
         self.reach.until_seen().await;
-        let mut tried = Vec::new();
-        for node in nodes {
-            let way = behind(&at, session.peer).with(Protocol::P2p(*node));
-            match self.network.dial(*node, vec![way]).await {
-                Ok(connection) => return Ok((*node, connection)),
-                Err(why) => tried.push(why),
+        let way = behind(&at, session.peer);
+        let dial = |node| self.network.dial(node, vec![way.clone().with(Protocol::P2p(node))]);
+        let mut failures: Option<DialFailure> = None;
+        let failed = |failure: DialFailure| {
+            failures = Some(match failures.take() {
+                Some(before) => before.and(failure),
+                None => failure,
+            });
+        };
+        match first_of(nodes, dial, failed).await {
+            Some(reached) => Ok(reached),
+            None => {
+                Err(failures.unwrap_or_else(|| "none of its nodes is good at this time".to_owned().into()))
             }
         }
-        Err(tried.join("; "))
     }
 
     /// QUIC first; TCP when QUIC fails or takes too long.
-    async fn dial(&self, node: PeerId, addresses: &Dialable) -> Result<ConnectionId, String> {
+    async fn dial(&self, node: PeerId, addresses: &Dialable) -> Result<ConnectionId, DialFailure> {
         if addresses.quic.is_empty() {
             return self.network.dial(node, addresses.tcp.clone()).await;
         }
@@ -266,11 +295,10 @@ impl Connector {
         }
         tokio::pin!(quic);
         let tcp = self.network.dial(node, addresses.tcp.clone());
-        let both = |a: String, b: String| format!("{a}; {b}");
         tokio::select! {
             first = &mut quic => match first {
                 Ok(connection) => return Ok(connection),
-                Err(quic) => return tcp.await.map_err(|tcp| both(quic, tcp)),
+                Err(quic) => return tcp.await.map_err(|tcp| quic.and(tcp)),
             },
             () = tokio::time::sleep(QUIC_HEAD_START) => {}
         }
@@ -278,16 +306,67 @@ impl Connector {
         tokio::select! {
             first = &mut quic => match first {
                 Ok(connection) => Ok(connection),
-                Err(quic) => tcp.await.map_err(|tcp| both(quic, tcp)),
+                Err(quic) => tcp.await.map_err(|tcp| quic.and(tcp)),
             },
             first = &mut tcp => match first {
                 Ok(connection) => Ok(connection),
-                Err(tcp) => quic.await.map_err(|quic| both(quic, tcp)),
+                Err(tcp) => quic.await.map_err(|quic| quic.and(tcp)),
             },
+        }
+    }
+}
+
+/// Dials nodes until one is reached: the next one when one has failed, or has not answered for a while.
+async fn first_of<F>(
+    nodes: &[PeerId],
+    dial: impl Fn(PeerId) -> F,
+    mut failed: impl FnMut(DialFailure),
+) -> Option<(PeerId, ConnectionId)>
+where
+    F: Future<Output = Result<ConnectionId, DialFailure>>,
+{
+    let mut waiting = nodes.iter();
+    let mut dials = FuturesUnordered::new();
+    loop {
+        if dials.len() < MAX_NODES_AT_ONCE
+            && let Some(node) = waiting.next()
+        {
+            let dial = dial(*node);
+            dials.push(async move { (*node, dial.await) });
+        }
+        let more = dials.len() < MAX_NODES_AT_ONCE && waiting.len() > 0;
+        tokio::select! {
+            ended = dials.next() => match ended? {
+                (node, Ok(connection)) => return Some((node, connection)),
+                (_, Err(failure)) => failed(failure),
+            },
+            () = tokio::time::sleep(NODE_HEAD_START), if more => {}
         }
     }
 }
 
 fn shutting_down(domain: &Domain) -> PeerError {
     PeerError::Unreachable { domain: domain.clone(), why: "this relay is shutting down".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test]
+    async fn a_node_that_never_answers_does_not_keep_the_others_from_being_dialled() {
+        let nodes: Vec<PeerId> = (0..7).map(|_| PeerId::random()).collect();
+        let gone = || DialFailure::Failed("gone".into());
+        let mut failures = 0;
+        let dial = async |node: PeerId| match nodes.iter().position(|known| *known == node) {
+            Some(1) => pending().await,
+            Some(6) => ready(Ok(ConnectionId::new_unchecked(6))).await,
+            _ => Err(gone()),
+        };
+        let reached = first_of(&nodes, dial, |_| failures += 1).await;
+        assert_eq!(reached, Some((nodes[6], ConnectionId::new_unchecked(6))));
+        assert_eq!(failures, 5);
+        assert_eq!(first_of(&[], dial, |_| ()).await, None);
+    }
 }

@@ -15,8 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::own::Own;
 use super::peers::{Peers, Session};
 use super::tasks::Tasks;
-use super::wire::{WRITE_TIMEOUT, refuse};
-use crate::behaviour::Protocol;
+use super::wire::{Broken, WRITE_TIMEOUT};
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::host::{Host, HostError, ReceiveError};
 use crate::link::{Arrival, Receiver, Violation};
@@ -76,8 +75,8 @@ type Writer = FrameWriter<WriteHalf<Stream>>;
 type Reader = FrameReader<futures::io::ReadHalf<Stream>>;
 
 impl Deliveries {
-    /// Serves one lane's stream until it ends; an error is a rule that the peer broke and has been told of.
-    pub(crate) async fn serve(&self, stream: Stream, session: &Session) -> Result<(), Violation> {
+    /// Serves one lane's stream until it ends; an error is a rule that the peer broke, and has to be told of.
+    pub(crate) async fn serve(&self, stream: Stream, session: &Session) -> Result<(), Broken> {
         let (reading, writing) = stream.split();
         let room = Arc::clone(&self.peers.peer(&session.domain).large_frames);
         let mut reader = FrameReader::new(reading, MAX_FRAME).with_room(room);
@@ -103,10 +102,7 @@ impl Deliveries {
             }
             End::Broken(violation) => {
                 // What was received before the rule was broken has been acknowledged or will be asked for again.
-                if let Ok(stream) = reader.into_inner().reunite(writer.into_inner()) {
-                    refuse(stream, Protocol::Deliver, &violation, session.version).await;
-                }
-                Err(violation)
+                Err(Broken::new(violation, reader.into_inner(), writer.into_inner()))
             }
         }
     }

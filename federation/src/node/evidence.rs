@@ -61,7 +61,7 @@ impl Federation {
     pub async fn repin(&self, domain: &Domain) -> Result<Repinned, PeerError> {
         let repinned = self.directory.repin(domain).await?;
         // Sessions were made on the strength of what was pinned before.
-        for connection in self.peers.sessions_where(|with| with == domain) {
+        for connection in self.peers.connections_of(|with| with == domain) {
             self.requests.connector.network.close(connection).await;
         }
         self.peers.peer(domain).forgive();
@@ -101,7 +101,20 @@ impl Directory {
         Ok(open.and_then(|evidence| evidence.pinned.peek().ok()).map(|manifest| manifest.seq))
     }
 
-    /// Keeps a manifest that was refused, if it contradicts the pinned one. Returns why it is refused.
+    /// The link behind the pin against which another manifest of its position is held: only where both have the root of
+    /// today, since a thief of a root that was replaced since must not make evidence.
+    async fn link_at(
+        &self,
+        domain: &Domain,
+        pinned: &Signed<Manifest>,
+        seq: ManifestSeq,
+    ) -> Result<Option<Signed<Manifest>>, HostError> {
+        let root = |signed: &Signed<Manifest>| signed.peek().map(|manifest| manifest.root).ok();
+        let link = self.host.pinned_from(domain, seq).await?;
+        Ok(link.filter(|link| root(link) == root(pinned)))
+    }
+
+    /// Keeps a manifest that was refused, if it contradicts the pinned one, or a link behind it. Returns why it is refused.
     pub(super) async fn look_for_evidence(
         &self,
         domain: &Domain,
@@ -109,6 +122,11 @@ impl Directory {
         other: &Signed<Manifest>,
         fault: ManifestFault,
     ) -> Result<NotAdopted, HostError> {
+        let link = match fault {
+            ManifestFault::RolledBack { found, .. } => self.link_at(domain, pinned, found).await?,
+            _ => None,
+        };
+        let pinned = link.as_ref().unwrap_or(pinned);
         let Ok(seq) = pinned.peek().map(|manifest| manifest.seq) else { return Ok(NotAdopted::Fault(fault)) };
         let before = match fault {
             ManifestFault::Root => {

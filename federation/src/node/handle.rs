@@ -73,7 +73,7 @@ impl Federation {
             self.peers.known().into_iter().filter(|d| !self.own.permits(d)).collect();
         self.own.replace_policy(policy);
         let Requests { connector } = &self.requests;
-        for connection in self.peers.sessions_where(|domain| !self.own.permits(domain)) {
+        for connection in self.peers.connections_of(|domain| !self.own.permits(domain)) {
             let network = connector.network.clone();
             connector.tasks.spawn_cancellable(async move { network.close(connection).await });
         }

@@ -20,10 +20,10 @@ use super::own::Own;
 use super::peers::Peers;
 use super::status::Meeting;
 use super::verdicts::punish;
-use super::wire::{WRITE_TIMEOUT, refuse, report};
+use super::wire::{Broken, WRITE_TIMEOUT, report};
 use crate::behaviour::{Protocol, node_key_of};
 use crate::budget::Asked;
-use crate::codec::{FrameError, FrameReader, FrameWriter};
+use crate::codec::{FrameReader, FrameWriter};
 use crate::error::PeerError;
 use crate::host::{Host, HostError};
 use crate::link::Violation;
@@ -36,6 +36,15 @@ const MAX_CURSORS: usize = 16;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the answer may take: the other side may have to look this relay up first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// A hello that does not hold.
+pub(crate) struct Unheard {
+    pub(crate) broken: Broken,
+    /// Who answers for it, where that is certain.
+    pub(crate) culprit: Option<Domain>,
+    /// The version in whose words it is to be told.
+    pub(crate) version: u16,
+}
 
 /// Says and hears hellos.
 pub(crate) struct Introductions {
@@ -89,7 +98,12 @@ impl Introductions {
             (Ok(answer), _) => answer,
             (Err(_), Err(error)) => return Err(unreachable(format!("hello could not be said: {error}"))),
             (Err(error), Ok(())) => match error.rule() {
-                Some(rule) => return Err(refused(rule, format!("its hello: {error}"))),
+                Some(rule) => {
+                    let violation = Violation::new(rule, format!("its hello: {error}"));
+                    report(&self.peers, domain, Protocol::Hello, &violation);
+                    self.punish(domain, rule).await;
+                    return Err(refused(rule, violation.detail));
+                }
                 None => return Err(unreachable(format!("it did not answer hello: {error}"))),
             },
         };
@@ -124,36 +138,44 @@ impl Introductions {
         punish((&self.peers, &self.network), domain, rule, 1, self.own.now()).await;
     }
 
-    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`]. An error is a rule that the peer broke
-    /// and has been told of.
+    /// Hears a hello and answers it. Whether the peer may go on is found in [`Peers`]. An error is a rule that the peer broke,
+    /// and has to be told of.
     pub(crate) async fn hear(
         &self,
         stream: Stream,
         peer: PeerId,
         connection: ConnectionId,
-    ) -> Result<(), PeerRule> {
+    ) -> Result<(), Unheard> {
+        let before = self.peers.session_on(connection).map(|session| session.domain.clone());
         let (reading, writing) = stream.split();
         let mut reader = FrameReader::new(reading, MAX_HELLO);
-        let heard = tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>());
-        let heard = heard.await.unwrap_or_else(|_| Err(FrameError::Ended));
-        let checked = match &heard {
-            Ok(hello) => self.check_and_count(hello, peer, connection).await,
-            Err(error) => Err(Violation::new(error.rule().unwrap_or(PeerRule::OutOfTurn), error)),
+        let heard = match tokio::time::timeout(READ_TIMEOUT, reader.value::<Hello>()).await {
+            Ok(Ok(hello)) => Ok(hello),
+            Ok(Err(error)) => match error.rule() {
+                Some(rule) => Err(Violation::new(rule, error)),
+                // The peer has left, or the connection broke: nobody is to blame.
+                None => return Ok(()),
+            },
+            Err(_) => Err(Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no hello came")),
         };
-        let manifest = match checked {
+        let checked = match &heard {
+            Ok(hello) => self.check(hello, peer, connection).await.map_err(|violation| (violation, before)),
+            Err(violation) => Err((violation.clone(), before)),
+        };
+        // Who has passed the check answers for their number, whatever was said on this connection before.
+        let counted = checked.and_then(|manifest| match self.count(&manifest.domain) {
+            Ok(()) => Ok(manifest),
+            Err(violation) => Err((violation, Some(manifest.domain.clone()))),
+        });
+        let manifest = match counted {
             Ok(manifest) => manifest,
-            Err(violation) => {
+            Err((violation, culprit)) => {
                 let claimed = heard.as_ref().ok().and_then(|hello| hello.manifest.peek().ok());
                 let who = claimed.map_or_else(|| peer.to_string(), |m| format!("{peer} as {}", m.domain));
                 report(&self.peers, &who, Protocol::Hello, &violation);
                 let version = heard.map_or(MIN_PEER_VERSION, |hello| hello.max_version);
-                if let Ok(stream) = reader.into_inner().reunite(writing) {
-                    refuse(stream, Protocol::Hello, &violation, version).await;
-                }
-                if violation.rule == PeerRule::CutOff {
-                    self.network.close(connection).await;
-                }
-                return Err(violation.rule);
+                let broken = Broken::new(violation, reader.into_inner(), writing);
+                return Err(Unheard { broken, culprit, version });
             }
         };
         let domain = manifest.domain.clone();
@@ -192,13 +214,12 @@ impl Introductions {
     ) -> Option<()> {
         let domain = manifest.domain.clone();
         let superfluous = self.peers.introduced(connection, manifest, hello.max_version.min(PEER_VERSION))?;
-        if !self.own.permits(&domain) {
-            // The operator has spoken while the hello was under way.
+        if !self.still_holds(connection, &domain).await {
             self.network.close(connection).await;
             return None;
         }
         if let Some(session) = self.peers.session_on(connection) {
-            self.network.admit(session.peer, domain.clone()).await;
+            self.network.admit(session.peer).await;
         }
         tracing::info!(%domain, %connection, "connected to a relay");
         self.contacts.heard(&domain, &hello.cursors);
@@ -206,6 +227,28 @@ impl Introductions {
             self.network.close(old).await;
         }
         Some(())
+    }
+
+    /// Whether what was checked still is so: all may have changed while the hello was under way. From here on whoever changes
+    /// it finds the session.
+    async fn still_holds(&self, connection: ConnectionId, domain: &Domain) -> bool {
+        if !self.own.permits(domain) || self.peers.conducts.cut_off(domain, self.own.now()).is_some() {
+            return false;
+        }
+        let pinned = match self.directory.pinned(domain).await {
+            Ok(Some(pinned)) => pinned,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::error!(%domain, %error, "a hello is not taken: the pinned manifest cannot be read");
+                return false;
+            }
+        };
+        self.peers.renewed(&pinned);
+        self.peers.session_on(connection).is_some_and(|session| {
+            let listed =
+                node_key_of(&session.peer).is_some_and(|key| pinned.lists_node(&key, self.own.now()));
+            listed && session.manifest.signed() == pinned.signed()
+        })
     }
 
     async fn own_hello(&self, to: &Domain) -> Result<Hello, HostError> {
@@ -220,23 +263,14 @@ impl Introductions {
         })
     }
 
-    /// Checks a hello that has come, and that there are not too many of them.
-    async fn check_and_count(
-        &self,
-        hello: &Hello,
-        peer: PeerId,
-        connection: ConnectionId,
-    ) -> Result<Verified<Manifest>, Violation> {
-        let manifest = self.check(hello, peer, connection).await?;
-        let known = self.peers.peer(&manifest.domain);
-        match known.handle_question(Asked::Hello, self.own.now()) {
-            Ok(_) => Ok(manifest),
-            Err(wait) => {
-                self.punish(&manifest.domain, PeerRule::TooFast).await;
-                let detail = format!("that were too many hellos: say the next one in {wait} ms");
-                Err(Violation::new(PeerRule::TooFast, detail))
-            }
-        }
+    /// Counts a hello that has come: there may be too many of them.
+    fn count(&self, domain: &Domain) -> Result<(), Violation> {
+        let known = self.peers.peer(domain);
+        let wait = known.handle_question(Asked::Hello, self.own.now()).err();
+        wait.map_or(Ok(()), |wait| {
+            let detail = format!("that were too many hellos: say the next one in {wait} ms");
+            Err(Violation::new(PeerRule::TooFast, detail))
+        })
     }
 
     async fn check(

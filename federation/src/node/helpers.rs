@@ -31,9 +31,21 @@ impl SwarmTask {
         }
     }
 
+    /// Hole punching forgets the addresses that were told longest ago: what others say must not crowd out what the manifest
+    /// announces.
+    fn keep_announced(&mut self) {
+        for addr in &self.reach.announced() {
+            let candidate = FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr });
+            self.swarm.behaviour_mut().punching.on_swarm_event(candidate);
+        }
+    }
+
     pub(super) fn handle_helper(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Identify(identify::Event::Received { .. }) => self.reach.seen(),
+            BehaviourEvent::Identify(identify::Event::Received { .. }) => {
+                self.reach.seen();
+                self.keep_announced();
+            }
             BehaviourEvent::Asking(autonat::v2::client::Event { tested_addr, server, result, .. }) => {
                 self.reach.tested(&tested_addr, server, result.is_ok(), (self.clock)());
             }

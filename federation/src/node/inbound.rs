@@ -13,23 +13,23 @@ use posthouse_spec::{Cbor, Domain};
 use tokio::sync::mpsc;
 
 use super::deliveries::Deliveries;
-use super::hello::Introductions;
+use super::hello::{Introductions, Unheard};
 use super::network::Network;
 use super::peers::{Peers, Session, until};
 use super::tasks::Tasks;
 use super::verdicts::{punish, shut_out};
-use super::wire::{WRITE_TIMEOUT, refuse, report};
+use super::wire::{Answer, Broken, WRITE_TIMEOUT, broken_rule, refuse, report};
 use crate::behaviour::{Admission, Inbound, Protocol};
 use crate::budget::Asked;
-use crate::codec::{FrameReader, FrameWriter};
+use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::conduct::Treatment;
 use crate::host::Host;
 use crate::link::Violation;
 
 /// Streams that wait to be taken up, from all peers together; more are reset.
 pub(crate) const MAX_WAITING: usize = 1024;
-/// How long a peer may take to put its question, and this relay to answer it.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a peer may take to begin its question, or to go on with it, and this relay to answer it.
+const READ_PATIENCE: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stream may wait for the hello that this relay itself is saying on the same connection.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,10 +73,8 @@ impl Reception {
         }
         if protocol == Protocol::Hello {
             // A node that ends owes nobody a hello.
-            let hearing = self.introductions.hear(stream, peer, connection);
-            if let Some(Err(rule)) = self.tasks.cancel.run_until_cancelled(hearing).await {
-                self.strike(connection, rule, 1).await;
-            }
+            let hearing = self.hear(stream, peer, connection);
+            let _ = self.tasks.cancel.run_until_cancelled(hearing).await;
             return;
         }
         let Some(session) = self.session(connection).await else {
@@ -117,9 +115,25 @@ impl Reception {
                 self.answer(stream, (protocol, Asked::Keys), keys, &session).await
             }
         };
-        if let Err(violation) = served {
-            report(&self.peers, &session.domain, protocol, &violation);
-            self.strike(connection, violation.rule, 1).await;
+        if let Err(broken) = served {
+            report(&self.peers, &session.domain, protocol, &broken.violation);
+            // Before it is told, which may take long, and as the relay that it is: a connection can be replaced meanwhile.
+            self.punish(&session.domain, broken.violation.rule, 1).await;
+            broken.refuse(protocol, session.version).await;
+        }
+    }
+
+    async fn hear(&self, stream: Stream, peer: libp2p::PeerId, connection: ConnectionId) {
+        let Err(unheard) = self.introductions.hear(stream, peer, connection).await else { return };
+        let Unheard { broken, culprit, version } = unheard;
+        let rule = broken.violation.rule;
+        match culprit {
+            Some(domain) => self.punish(&domain, rule, 1).await,
+            None => self.strike(connection, rule, 1).await,
+        }
+        broken.refuse(Protocol::Hello, version).await;
+        if rule == PeerRule::CutOff {
+            self.network.close(connection).await;
         }
     }
 
@@ -186,12 +200,15 @@ impl Reception {
     /// stranger loses the connection.
     async fn strike(&self, connection: ConnectionId, rule: PeerRule, times: u32) {
         if let Some(session) = self.peers.session_on(connection) {
-            let now = self.introductions.own.now();
-            punish((&self.peers, &self.network), &session.domain, rule, times, now).await;
+            self.punish(&session.domain, rule, times).await;
         } else if self.peers.strike(connection, times) {
             tracing::warn!(%connection, "a stranger broke too many rules on this connection, it is closed");
             self.network.close(connection).await;
         }
+    }
+
+    async fn punish(&self, domain: &Domain, rule: PeerRule, times: u32) {
+        punish((&self.peers, &self.network), domain, rule, times, self.introductions.own.now()).await;
     }
 
     async fn answer<Q, A, F>(
@@ -200,21 +217,27 @@ impl Reception {
         (protocol, asked): (Protocol, Asked),
         service: impl FnOnce(Q) -> F,
         session: &Session,
-    ) -> Result<(), Violation>
+    ) -> Result<(), Broken>
     where
         Q: Cbor,
-        A: Cbor,
+        A: Answer,
         F: Future<Output = A>,
     {
         let (reading, writing) = stream.split();
         let room = Arc::clone(&self.peers.peer(&session.domain).large_frames);
-        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME).with_room(room);
-        let reading = tokio::time::timeout(READ_TIMEOUT, reader.value::<Q>());
+        let mut reader =
+            FrameReader::new(reading, MAX_PEER_FRAME).with_room(room).with_patience(READ_PATIENCE);
+        let reading = reader.value::<Q>();
         let Some(read) = self.tasks.cancel.run_until_cancelled(reading).await else { return Ok(()) };
         let refusal = match read {
-            Ok(Ok(request)) => match self.in_turn(session, asked).await {
+            Ok(request) => match self.in_turn(session, asked).await {
                 Ok(()) => match tokio::time::timeout(ANSWER_TIMEOUT, service(request)).await {
                     Ok(answer) => {
+                        // Before it is told, as everywhere.
+                        if let Some(violation) = broken_rule(&answer) {
+                            report(&self.peers, &session.domain, protocol, &violation);
+                            self.punish(&session.domain, violation.rule, 1).await;
+                        }
                         self.reply(FrameWriter::new(writing), &answer, &session.domain).await;
                         return Ok(());
                     }
@@ -222,17 +245,23 @@ impl Reception {
                 },
                 Err(too_fast) => too_fast,
             },
-            Ok(Err(error)) => match error.rule() {
+            Err(FrameError::Late { came: 0 }) => {
+                Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came")
+            }
+            // Its way may be slow, or break: that is no fault of its own.
+            Err(late @ FrameError::Late { .. }) => Violation::new(PeerRule::Unavailable, late),
+            Err(error) => match error.rule() {
                 Some(rule) => Violation::new(rule, error),
                 // The peer has left; there is nobody to be told.
                 None => return Ok(()),
             },
-            Err(_) => Violation::new(PeerRule::OutOfTurn, "the stream was opened, but no question came"),
         };
-        if let Ok(stream) = reader.into_inner().reunite(writing) {
-            refuse(stream, protocol, &refusal, session.version).await;
+        let broken = Broken::new(refusal, reader.into_inner(), writing);
+        if broken.violation.rule != PeerRule::Unavailable {
+            return Err(broken);
         }
-        if refusal.rule == PeerRule::Unavailable { Ok(()) } else { Err(refusal) }
+        broken.refuse(protocol, session.version).await;
+        Ok(())
     }
 
     async fn reply<A: Cbor>(

@@ -13,6 +13,7 @@ use super::board::{Board, State, Turn};
 use super::contacts::Contacts;
 use super::tasks::Tasks;
 use super::worker::LaneWorker;
+use crate::error::PeerError;
 use crate::host::{LaneId, Outbox};
 use crate::link::compare;
 use crate::schedule::{Dialled, Ended, Load, MAX_PEERS, Step, Wake};
@@ -142,6 +143,10 @@ impl Lanes {
             };
             let dialled = match reached {
                 Ok(_) => Dialled::Reached,
+                Err(error @ PeerError::Crowded { .. }) => {
+                    tracing::info!(peer = %domain, %error, "a call is put off");
+                    Dialled::Crowded
+                }
                 Err(error) => {
                     tracing::info!(peer = %domain, %error, "what is for this relay waits");
                     // Not every failure is one of the peer's: a denied relay is never dialled.

@@ -20,6 +20,7 @@ mod connector;
 mod contacts;
 mod deliveries;
 mod dial;
+mod dial_failure;
 mod directory;
 mod evidence;
 mod failures;

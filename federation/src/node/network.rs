@@ -8,22 +8,25 @@ use futures::StreamExt;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::multiaddr::Protocol as Part;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, ping};
-use posthouse_spec::{Domain, Millis};
-use tokio::sync::{mpsc, oneshot};
+use posthouse_spec::Millis;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Clock;
+use super::dial_failure::{DialFailure, cause};
 use super::listeners::{Listeners, ReserveReply, Reserved};
 use super::peers::Peers;
 use super::reach::Reach;
 use super::rumour::{Heard, Judgement};
 use super::status::Way;
-use crate::behaviour::{BehaviourEvent, OpenReply, Protocol, RelaySwarm};
+use crate::behaviour::{BehaviourEvent, MAX_OWN_DIALS, OpenReply, Protocol, RelaySwarm};
 
 /// Orders that wait for the swarm.
 pub(crate) const MAX_ORDERS: usize = 256;
+/// How long a dial waits for a place among those under way: well below what a call may take.
+const PLACE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may stand without a hello, milliseconds.
 const HELLO_DEADLINE_MS: u64 = 15_000;
 /// How often connections without a hello are looked for.
@@ -31,15 +34,22 @@ const INSPECTION: Duration = Duration::from_secs(2);
 /// How long connections may take to close at the end.
 const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 
-type DialReply = oneshot::Sender<Result<ConnectionId, String>>;
+type DialReply = oneshot::Sender<Result<ConnectionId, DialFailure>>;
+
+/// A dial under way. It keeps its place to its end, even if whoever ordered it has left.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    reply: DialReply,
+    _place: OwnedSemaphorePermit,
+}
 
 /// What the swarm's task is asked to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: DialReply },
+    Dial { peer: PeerId, addresses: Vec<Multiaddr>, dial: Dial },
     Open { peer: PeerId, connection: ConnectionId, protocol: Protocol, reply: OpenReply },
     Close(ConnectionId),
-    Admit { peer: PeerId, domain: Domain },
+    Admit(PeerId),
     Reserve { address: Multiaddr, reply: ReserveReply },
     Test(Vec<Multiaddr>),
     Publish(Vec<u8>),
@@ -55,16 +65,30 @@ pub(crate) struct Punched {
 
 /// The handle.
 #[derive(Debug, Clone)]
-pub(crate) struct Network(mpsc::Sender<Order>);
+pub(crate) struct Network {
+    orders: mpsc::Sender<Order>,
+    /// Places for dials: the swarm refuses what is too much, and would have it look like the other's fault.
+    places: Arc<Semaphore>,
+}
 
 impl Network {
     pub(crate) fn new(orders: mpsc::Sender<Order>) -> Self {
-        Self(orders)
+        Self { orders, places: Arc::new(Semaphore::new(MAX_OWN_DIALS)) }
     }
 
     /// Connects to a node at one of its addresses.
-    pub(crate) async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<ConnectionId, String> {
-        self.ask(|reply| Order::Dial { peer, addresses, reply }).await
+    pub(crate) async fn dial(
+        &self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<ConnectionId, DialFailure> {
+        let place = tokio::time::timeout(PLACE_PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+        // The semaphore is never closed.
+        let Ok(Ok(place)) = place else {
+            let why = format!("{MAX_OWN_DIALS} other calls of this relay are under way: it is tried again");
+            return Err(DialFailure::Crowded(why));
+        };
+        self.ask(|reply| Order::Dial { peer, addresses, dial: Dial { reply, _place: place } }).await
     }
 
     /// Opens a stream on a connection.
@@ -80,12 +104,12 @@ impl Network {
     /// Closes a connection.
     pub(crate) async fn close(&self, connection: ConnectionId) {
         // A swarm that is gone has closed everything.
-        let _ = self.0.send(Order::Close(connection)).await;
+        let _ = self.orders.send(Order::Close(connection)).await;
     }
 
     /// A node has said hello: it may use what is for known relays only.
-    pub(crate) async fn admit(&self, peer: PeerId, domain: Domain) {
-        let _ = self.0.send(Order::Admit { peer, domain }).await;
+    pub(crate) async fn admit(&self, peer: PeerId) {
+        let _ = self.orders.send(Order::Admit(peer)).await;
     }
 
     /// Asks the relay behind an address `…/p2p-circuit` for a reservation.
@@ -95,25 +119,25 @@ impl Network {
 
     /// Has other relays try these addresses of this one.
     pub(crate) async fn test(&self, addresses: Vec<Multiaddr>) {
-        let _ = self.0.send(Order::Test(addresses)).await;
+        let _ = self.orders.send(Order::Test(addresses)).await;
     }
 
     /// Gossips.
     pub(crate) async fn publish(&self, words: Vec<u8>) {
-        let _ = self.0.send(Order::Publish(words)).await;
+        let _ = self.orders.send(Order::Publish(words)).await;
     }
 
     /// Hands a gossiped message on, or not.
     pub(crate) async fn judge(&self, judgement: Judgement) {
-        let _ = self.0.send(Order::Judge(judgement)).await;
+        let _ = self.orders.send(Order::Judge(judgement)).await;
     }
 
-    async fn ask<T>(
+    async fn ask<T, E: From<String>>(
         &self,
-        order: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Order,
-    ) -> Result<T, String> {
+        order: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Order,
+    ) -> Result<T, E> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(order(reply)).await.map_err(|_| "this relay is shutting down".to_owned())?;
+        self.orders.send(order(reply)).await.map_err(|_| "this relay is shutting down".to_owned())?;
         answer.await.map_err(|_| "the connection was closed".to_owned())?
     }
 }
@@ -125,7 +149,7 @@ pub(crate) struct SwarmTask {
     peers: Arc<Peers>,
     pub(super) reach: Arc<Reach>,
     pub(super) clock: Clock,
-    dials: HashMap<ConnectionId, DialReply>,
+    dials: HashMap<ConnectionId, Dial>,
     pub(super) listeners: Listeners,
     pub(super) punched: mpsc::Sender<Punched>,
     pub(super) heard: mpsc::Sender<Heard>,
@@ -180,12 +204,8 @@ impl SwarmTask {
             Order::Close(connection) => {
                 self.swarm.close_connection(connection);
             }
-            Order::Dial { peer, addresses, reply } => self.dial(peer, addresses, reply),
-            // Whoever has left meanwhile says hello again when it comes back.
-            Order::Admit { peer, domain } if self.swarm.is_connected(&peer) => {
-                self.swarm.behaviour_mut().admit(peer, domain);
-            }
-            Order::Admit { .. } => {}
+            Order::Dial { peer, addresses, dial } => self.dial(peer, addresses, dial),
+            Order::Admit(peer) => self.admit_by_session(peer),
             Order::Reserve { address, reply } => self.reserve(address, reply),
             Order::Test(addresses) => self.test(&addresses),
             Order::Publish(words) => self.publish(words),
@@ -193,7 +213,7 @@ impl SwarmTask {
         }
     }
 
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, reply: DialReply) {
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, under_way: Dial) {
         // QUIC calls leave by the port at which this relay listens: what a NAT maps that to is then where others reach
         // it. TCP calls take another port, so that one after a crash is not taken for the one before.
         let quic = addresses.iter().all(|address| address.iter().any(|part| part == Part::QuicV1));
@@ -203,11 +223,21 @@ impl SwarmTask {
         self.swarm.behaviour_mut().gate.order(connection);
         match self.swarm.dial(dial) {
             Ok(()) => {
-                self.dials.insert(connection, reply);
+                self.dials.insert(connection, under_way);
             }
             Err(error) => {
-                let _ = reply.send(Err(explain(&error)));
+                self.swarm.behaviour_mut().gate.withdraw(connection);
+                let _ = under_way.reply.send(Err(DialFailure::of(&error)));
             }
+        }
+    }
+
+    /// What is for known relays is for a node as long as it has a connection on which it has said hello, and as the relay
+    /// of that hello.
+    fn admit_by_session(&mut self, peer: PeerId) {
+        match self.peers.domain_of(peer) {
+            Some(domain) => self.swarm.behaviour_mut().admit(peer, domain),
+            None => self.swarm.behaviour_mut().revoke(peer),
         }
     }
 
@@ -218,7 +248,7 @@ impl SwarmTask {
                 tracing::debug!(peer = %peer_id, %connection_id, inbound = way.inbound, via = way.via, "connected");
                 self.peers.opened(connection_id, peer_id, way.inbound, (self.clock)());
                 self.peers.came_by(connection_id, way);
-                let unwanted = |reply: DialReply| reply.send(Ok(connection_id)).is_err();
+                let unwanted = |dial: Dial| dial.reply.send(Ok(connection_id)).is_err();
                 if self.dials.remove(&connection_id).is_some_and(unwanted) {
                     // Whoever dialled has given up or got through elsewhere.
                     self.swarm.close_connection(connection_id);
@@ -227,10 +257,11 @@ impl SwarmTask {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 tracing::debug!(peer = %peer_id, %connection_id, ?cause, "connection closed");
                 self.peers.closed(connection_id);
+                self.admit_by_session(peer_id);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                if let Some(reply) = self.dials.remove(&connection_id) {
-                    let _ = reply.send(Err(explain(&error)));
+                if let Some(dial) = self.dials.remove(&connection_id) {
+                    let _ = dial.reply.send(Err(DialFailure::of(&error)));
                 }
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
@@ -290,26 +321,28 @@ fn way(endpoint: &ConnectedPoint) -> Way {
     Way { via, address: address.to_string(), inbound: called }
 }
 
-fn explain(error: &DialError) -> String {
-    match error {
-        DialError::NoAddresses => "its manifest names no address that can be dialled".to_owned(),
-        DialError::WrongPeerId { obtained, address } => {
-            format!("at {address} another node answers ({obtained})")
-        }
-        DialError::Denied { cause } => format!("this relay has too many connections: {cause}"),
-        DialError::Transport(failures) => {
-            let each = failures.iter().map(|(address, error)| format!("{address}: {}", cause(error)));
-            each.collect::<Vec<_>>().join("; ")
-        }
-        other => other.to_string(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The innermost cause is what the operator can do something about.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(inner) = innermost.source() {
-        innermost = inner;
+    #[tokio::test]
+    async fn a_dial_beyond_what_the_swarm_takes_waits_for_another_to_end() {
+        let (orders, mut queue) = mpsc::channel(MAX_OWN_DIALS + 1);
+        let network = Network::new(orders);
+        // Tokio has a task that does so much at once give way to others, which here is none.
+        let dial = |_| Box::pin(tokio::task::unconstrained(network.dial(PeerId::random(), Vec::new())));
+        let mut dials: Vec<_> = (0..=MAX_OWN_DIALS).map(dial).collect();
+        for dial in &mut dials {
+            assert!(futures::poll!(dial).is_pending());
+        }
+        assert_eq!(queue.len(), MAX_OWN_DIALS);
+        let ended = queue.recv().await;
+        // Whoever ordered a dial may leave; its place is free when the swarm has done with it.
+        drop(dials.remove(0));
+        assert!(futures::poll!(&mut dials[MAX_OWN_DIALS - 1]).is_pending());
+        assert_eq!(queue.len(), MAX_OWN_DIALS - 1);
+        drop(ended);
+        assert!(futures::poll!(&mut dials[MAX_OWN_DIALS - 1]).is_pending());
+        assert_eq!(queue.len(), MAX_OWN_DIALS);
     }
-    innermost.to_string()
 }

@@ -260,9 +260,10 @@ impl Federation {
             .map(async |(node, via, address)| {
                 let begun = Instant::now();
                 let dialled = tokio::time::timeout(DIAL_TIMEOUT, network.dial(node, vec![address.clone()]));
-                let outcome = dialled.await.unwrap_or_else(|_| {
-                    Err(format!("{address}: no answer within {} s", DIAL_TIMEOUT.as_secs()))
-                });
+                let outcome = match dialled.await {
+                    Ok(outcome) => outcome.map_err(|failure| failure.to_string()),
+                    Err(_) => Err(format!("{address}: no answer within {} s", DIAL_TIMEOUT.as_secs())),
+                };
                 (node, via, address.to_string(), outcome, begun.elapsed())
             })
             .collect();
@@ -288,7 +289,7 @@ impl Federation {
             report.attempts.push(Attempt {
                 address: through.to_string(),
                 via: "circuit",
-                outcome: outcome.map(|_| begun.elapsed()),
+                outcome: outcome.map(|_| begun.elapsed()).map_err(|failure| failure.to_string()),
             });
             if reached.is_some() {
                 return reached;

@@ -101,6 +101,11 @@ impl Reach {
         self.lock().announced = addresses;
     }
 
+    /// The manifest's addresses.
+    pub(crate) fn announced(&self) -> Vec<Multiaddr> {
+        self.lock().announced.clone()
+    }
+
     /// Another relay has tried an address.
     pub(crate) fn tested(&self, address: &Multiaddr, by: PeerId, reachable: bool, now: Millis) {
         let mut state = self.lock();

@@ -13,9 +13,12 @@ use posthouse_spec::{Cbor, Domain};
 
 use super::connector::Connector;
 use super::peers::{Session, until};
+use super::verdicts::punish;
+use super::wire::report;
 use crate::behaviour::Protocol;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::error::PeerError;
+use crate::link::Violation;
 
 /// How long an answer may take, the connection included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -127,7 +130,8 @@ impl Requests {
         let written = written.await;
         let refused =
             |rule, detail| Failed::Error(PeerError::Refused { domain: session.domain.clone(), rule, detail });
-        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME);
+        let room = Arc::clone(&self.connector.peers.peer(&session.domain).large_answers);
+        let mut reader = FrameReader::new(reading, MAX_PEER_FRAME).with_room(room);
         // A connection that this side closes, as it does with a circuit once a direct one stands, leaves its readers waiting
         // (yamux tells them nothing).
         let answer = tokio::select! {
@@ -137,7 +141,13 @@ impl Requests {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => match error.rule() {
-                Some(rule) => return Err(refused(rule, format!("its answer: {error}"))),
+                Some(rule) => {
+                    let violation = Violation::new(rule, format!("its answer: {error}"));
+                    let Connector { peers, own, .. } = &self.connector;
+                    report(peers, &session.domain, protocol, &violation);
+                    punish((peers, network), &session.domain, rule, 1, own.now()).await;
+                    return Err(refused(rule, violation.detail));
+                }
                 None => {
                     let why = written.err().map_or_else(|| error.to_string(), |e| e.to_string());
                     return Err(Failed::Broken(why));

@@ -22,7 +22,7 @@ pub(super) async fn punish(
 
 /// Closes all connections with a relay.
 pub(super) async fn shut_out(peers: &Peers, network: &Network, domain: &Domain) {
-    for connection in peers.sessions_where(|other| other == domain) {
+    for connection in peers.connections_of(|other| other == domain) {
         network.close(connection).await;
     }
 }

@@ -19,11 +19,12 @@ use super::connector::Connector;
 use super::own::Own;
 use super::peers::{Peer, Session, Watch, until};
 use super::status::RestoredLane;
-use super::wire::WRITE_TIMEOUT;
+use super::verdicts::punish;
+use super::wire::{WRITE_TIMEOUT, report};
 use crate::behaviour::Protocol;
 use crate::codec::{FrameError, FrameReader, FrameWriter};
 use crate::host::{HostError, LaneId, LaneState, Outbox};
-use crate::link::{Lane, LinkFault, Progress, Restored, Sender, compare};
+use crate::link::{Lane, LinkFault, Progress, Restored, Sender, Violation, compare};
 use crate::schedule::Ended;
 
 /// The largest receipt, bytes: a full list of refusals with their explanations.
@@ -57,6 +58,8 @@ enum End {
     Restored(Restored, LinkFault),
     /// The destination asked for a pause, milliseconds.
     Later(u64),
+    /// The destination broke a rule.
+    Broken(Violation),
     /// Something went wrong.
     Failed(String),
 }
@@ -69,16 +72,26 @@ impl From<HostError> for End {
 
 impl From<LinkFault> for End {
     fn from(fault: LinkFault) -> Self {
-        match fault.restored() {
-            Some(whose) => Self::Restored(whose, fault),
-            None => Self::Failed(fault.to_string()),
+        match (fault.restored(), fault) {
+            (Some(whose), fault) => Self::Restored(whose, fault),
+            (None, LinkFault::Violation(violation)) => Self::Broken(violation),
+            (None, fault) => Self::Failed(fault.to_string()),
         }
     }
 }
 
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
-        Self::Failed(error.to_string())
+        match error.rule() {
+            Some(rule) => Self::Broken(Violation::new(rule, error)),
+            None => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(format!("the stream broke: {error}"))
     }
 }
 
@@ -128,6 +141,12 @@ impl Work<'_> {
             End::NewLife => Ended::NewLife,
             End::Restored(whose, fault) => self.begin_new_life(whose, &fault, incarnation).await,
             End::Later(ms) => Ended::Later(ms),
+            End::Broken(violation) => {
+                let Connector { peers, network, own, .. } = &self.worker.connector;
+                report(peers, &self.lane.peer, Protocol::Deliver, &violation);
+                punish((peers, network), &self.lane.peer, violation.rule, 1, own.now()).await;
+                Ended::Failed { progress: self.progress }
+            }
             End::Failed(why) => {
                 tracing::warn!(lane = %self.lane, why, "the lane is interrupted");
                 Ended::Failed { progress: self.progress }
@@ -187,7 +206,7 @@ impl Work<'_> {
         };
         let run = Run {
             sender: Sender::new(lane, state, self.worker.board.now()),
-            writer: FrameWriter::new(writing),
+            writer: FrameWriter::new(writing).with_patience(WRITE_TIMEOUT),
             incarnation: state.incarnation,
             told: state.oldest,
             idle: false,
@@ -224,7 +243,7 @@ impl Run<'_, '_> {
         let own = Arc::clone(&self.work.worker.own);
         let mut reader = FrameReader::new(reading, MAX_RECEIPT);
         let open = DeliverFrame::Open(self.sender.open());
-        in_time(self.writer.send(&open)).await?;
+        self.writer.send(&open).await?;
         loop {
             self.go_on(&own).await?;
             let wait = self.wait();
@@ -273,7 +292,7 @@ impl Run<'_, '_> {
             self.leave_by.get_or_insert_with(|| Instant::now() + DRAIN);
         } else if self.work.worker.board.look(self.work.lane) {
             self.idle = false;
-            self.sender.handle_wake();
+            self.sender.handle_wake(self.now());
         }
     }
 
@@ -311,9 +330,9 @@ impl Run<'_, '_> {
             let octets = Octets::new(bytes)
                 .map_err(|e| End::Failed(format!("an envelope came out too large: {e}")))?;
             let frame = DeliverFrame::Envelope(octets);
-            in_time(self.writer.feed(&frame)).await?;
+            self.writer.feed(&frame).await?;
         }
-        in_time(self.writer.flush()).await
+        Ok(self.writer.flush().await?)
     }
 
     async fn handle(&mut self, frame: ReceiptFrame) -> Result<(), End> {
@@ -332,22 +351,24 @@ impl Run<'_, '_> {
                     self.work.progress = true;
                 }
                 let lane = self.work.lane;
-                self.work.peer.set_backlog(&lane.peer, lane.class, self.sender.in_flight());
+                let waiting = self.waiting().await?;
+                self.work.peer.set_backlog(&lane.peer, lane.class, waiting);
                 Ok(())
             }
         }
     }
 
+    /// Items that are not acknowledged, sent or not.
+    async fn waiting(&self) -> Result<u64, End> {
+        if !self.sender.has_more() {
+            return Ok(self.sender.in_flight());
+        }
+        let state = self.work.worker.outbox.lane(self.work.lane).await?;
+        Ok(state.backlog())
+    }
+
     async fn close(&mut self) {
         // The destination knows its cursor; a farewell that is lost changes nothing.
-        let _ = in_time(self.writer.close()).await;
-    }
-}
-
-async fn in_time(write: impl Future<Output = std::io::Result<()>>) -> Result<(), End> {
-    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End::Failed(format!("the stream broke: {error}"))),
-        Err(_) => Err(End::Failed("the stream takes nothing more".into())),
+        let _ = tokio::time::timeout(WRITE_TIMEOUT, self.writer.close()).await;
     }
 }

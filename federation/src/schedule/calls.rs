@@ -5,7 +5,7 @@ use posthouse_spec::{Domain, Millis};
 use super::dials::Dial;
 use super::machine::Schedule;
 use super::peer::{Phase, Timer};
-use super::types::Dialled;
+use super::types::{CROWDED_MS, Dialled};
 
 impl Schedule {
     /// A dial has ended.
@@ -14,6 +14,12 @@ impl Schedule {
         if let Dial::Running { again } = peer.dial {
             self.dials.ended(again);
             peer.dial = Dial::No;
+        }
+        if dialled == Dialled::Crowded && !peer.session {
+            let until = now.after(CROWDED_MS);
+            peer.dial = Dial::Waiting(until);
+            self.timers.insert((until, Timer::Dial(domain.clone())));
+            return;
         }
         peer.wanted = false;
         if dialled == Dialled::Reached {

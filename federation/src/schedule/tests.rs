@@ -95,6 +95,20 @@ fn contact_ends_every_wait_at_once() {
 }
 
 #[test]
+fn a_call_that_found_no_room_is_made_later_and_nobody_is_blamed() {
+    let mut schedule = Schedule::new(Bounds { dials: 1, redials: 0, ..Bounds::default() });
+    schedule.handle_want(&domain(0));
+    assert_eq!(steps(&mut schedule, 0), [Step::Connect(domain(0))]);
+    schedule.handle_dialled(&domain(0), Dialled::Crowded, Millis(0), 0);
+    assert_eq!(steps(&mut schedule, 0), []);
+    let again = schedule.poll_timeout().expect("it is still to be called").0;
+    // There is no room for redials: it is called as one that has not failed.
+    assert_eq!(steps(&mut schedule, again), [Step::Connect(domain(0))]);
+    schedule.handle_dialled(&domain(0), Dialled::Reached, Millis(again), 0);
+    assert_eq!((schedule.load().peers, schedule.poll_timeout()), (0, None));
+}
+
+#[test]
 fn a_refused_lane_waits_by_itself() {
     let mut schedule = at_work();
     schedule.handle_wake(&lane(0, LaneClass::Control));

@@ -16,6 +16,8 @@ pub const MAX_REDIALS: usize = 64;
 pub const MAX_PEERS: usize = 65_536;
 /// How long a lane may hold a place while others wait for one, milliseconds.
 pub const SLICE_MS: u64 = 1_000;
+/// How long a call that found no room waits for its next turn, milliseconds.
+pub(super) const CROWDED_MS: u64 = 2_000;
 /// The bounds of a schedule.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -100,6 +102,8 @@ pub enum Dialled {
     FailedUntil(Millis),
     /// There is none.
     Failed,
+    /// The relay was not called, for want of room here. It is still to be, and nothing is held against it.
+    Crowded,
 }
 
 /// How much a schedule has to do.

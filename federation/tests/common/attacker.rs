@@ -22,6 +22,7 @@ pub struct Attacker {
     pub control: libp2p_stream::Control,
     pub target: PeerId,
     pub relay: Relay,
+    swarm: tokio::task::AbortHandle,
 }
 
 impl Attacker {
@@ -58,12 +59,26 @@ impl Attacker {
             }
         })
         .await;
-        tokio::spawn(async move {
+        let swarm = tokio::spawn(async move {
             loop {
                 swarm.select_next_some().await;
             }
         });
-        Self { control, target, relay }
+        Self { control, target, relay, swarm: swarm.abort_handle() }
+    }
+
+    /// Another connection of the same node.
+    pub async fn again(&self, town: &Town, target: &Relay, transport: &str) -> Self {
+        let mut again = Self::named(town, target, transport, self.relay.domain.as_str()).await;
+        let manifest = self.relay.last.clone().expect("published");
+        town.publish(&self.relay.domain, manifest.clone());
+        again.relay.last = Some(manifest);
+        again
+    }
+
+    /// Drops the connection.
+    pub fn leave(&self) {
+        self.swarm.abort();
     }
 
     /// Writes bytes and reads one frame.

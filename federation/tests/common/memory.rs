@@ -59,6 +59,8 @@ struct State {
     envelopes: u64,
     lives: u8,
     failing: u32,
+    /// Done once, when a hello is answered.
+    at_hello: Option<AtResume>,
     /// Done once, when a lane's stream is opened from the other side.
     at_resume: Option<AtResume>,
 }
@@ -91,6 +93,16 @@ impl Memory {
     /// Does something when the next lane is opened from the other side, before that is answered.
     pub fn at_resume(&self, what: impl FnOnce(&Memory) + Send + 'static) {
         self.change(|state| state.at_resume = Some(Box::new(what)));
+    }
+
+    /// Does something when the next hello is answered or said, after the other side's was checked.
+    pub fn at_hello(&self, what: impl FnOnce(&Memory) + Send + 'static) {
+        self.change(|state| state.at_hello = Some(Box::new(what)));
+    }
+
+    /// Pins a manifest, as somebody does who has heard of it first.
+    pub fn pin_now(&self, domain: &Domain, manifest: Signed<Manifest>) {
+        self.change(|state| state.pins.insert(domain.clone(), manifest));
     }
 
     /// All items of a lane go another way, as in a mailbag.
@@ -286,6 +298,10 @@ impl Inbox for Memory {
     }
 
     async fn cursors(&self, origin: &Domain) -> Result<Vec<LaneCursor>, HostError> {
+        let first = self.state.lock().unwrap().at_hello.take();
+        if let Some(first) = first {
+            first(self);
+        }
         let state = self.state.lock().unwrap();
         let ours = state.cursors.iter().filter(|((domain, ..), _)| domain == origin);
         Ok(ours
@@ -339,7 +355,13 @@ impl Service for Memory {
         RoomResponse::Refused(RoomRefusal { reason: Refusal::UnknownRoom, detail, decided: None })
     }
 
-    async fn mailbag(&self, from: &Domain, _: MailbagRequest) -> MailbagResponse {
+    async fn mailbag(&self, from: &Domain, request: MailbagRequest) -> MailbagResponse {
+        if let MailbagRequest::Leave(bag) = request
+            && bag.origin != *from
+        {
+            let detail = Text::clipped(&format!("{from} leaves a mailbag of {}", bag.origin));
+            return MailbagResponse::Rejected(PeerRefusal { rule: PeerRule::ForgedOrigin, detail });
+        }
         let detail = Text::clipped(&format!("no mailbags are held for {from}"));
         MailbagResponse::Rejected(PeerRefusal { rule: PeerRule::NotAHolder, detail })
     }

@@ -33,10 +33,11 @@ pub(super) enum RotateCommand {
         #[command(flatten)]
         how: How,
     },
-    /// The ordering key, which signs decisions and alias bindings.
+    /// The ordering key, which signs decisions and alias bindings. A room is safe from whoever has the old one as soon as it
+    /// has seen a decision under the new one.
     Ordering {
         #[command(flatten)]
-        how: How,
+        common: Common,
     },
     /// The root key, which signs manifests: the key that every manifest has announced takes over.
     Root {
@@ -56,7 +57,7 @@ pub(super) struct Common {
 
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// Somebody else may have the old key: it is good for nothing from now on.
+    /// Somebody else may have the old key: other relays take nothing under it once they have the new manifest.
     #[arg(long)]
     now: bool,
     #[command(flatten)]
@@ -70,8 +71,8 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         KeysCommand::Rotate(RotateCommand::Node { how }) => {
             rotate(&how.common, Rotation { which: Which::Node, now: how.now }).await
         }
-        KeysCommand::Rotate(RotateCommand::Ordering { how }) => {
-            rotate(&how.common, Rotation { which: Which::Ordering, now: how.now }).await
+        KeysCommand::Rotate(RotateCommand::Ordering { common }) => {
+            rotate(&common, Rotation { which: Which::Ordering, now: false }).await
         }
         KeysCommand::Rotate(RotateCommand::Root { common }) => {
             rotate(&common, Rotation { which: Which::Root, now: false }).await
@@ -141,7 +142,8 @@ fn words(done: &Replaced) -> String {
             "the old key, and every older one, is off the list: other relays refuse it as soon as they have the manifest".to_owned()
         }
         (Which::Ordering, _) => {
-            "the old key signs nothing any more; decisions that it made stay in force, and alias bindings are signed anew".to_owned()
+            "this relay signs nothing with the old key any more; decisions that it made stay in force, and alias bindings are signed anew. \
+             A room takes nothing more under the old key once it has seen a decision under the new one".to_owned()
         }
         (Which::Root, _) => {
             "the old key signs nothing any more; a new next root was made, and its hash is announced".to_owned()
@@ -162,4 +164,24 @@ fn words(done: &Replaced) -> String {
     let backup = "make a new backup of keys.toml: an older one has the old key";
     let _ = write!(text, "\n{backup}");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: KeysCommand,
+    }
+
+    #[test]
+    fn only_a_node_key_can_be_struck_off_at_once() {
+        let line = |key| Line::try_parse_from(["keys", "rotate", key, "--now"]).map(|line| line.command);
+        assert!(matches!(line("node"), Ok(KeysCommand::Rotate(RotateCommand::Node { how })) if how.now));
+        assert!(line("ordering").is_err() && line("root").is_err());
+    }
 }

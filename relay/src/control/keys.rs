@@ -14,7 +14,7 @@ use crate::keys::{KeysReport, Overlap, Replaced, Which};
 pub struct Rotation {
     /// The key.
     pub which: Which,
-    /// Whether the old one is to be good for nothing from now on.
+    /// Whether an old node key is to be off the list from now on; of no other key does an old one stay listed.
     pub now: bool,
 }
 

@@ -13,6 +13,7 @@ pub(super) fn hello(own: &Domain, other: &Domain, error: &PeerError) -> String {
                 "{other} takes connections but answers nothing: its operator should look whether it is overloaded or hangs"
             )
         }
+        PeerError::Crowded { .. } => "try again when this relay has less to do".to_owned(),
         PeerError::Unknown { .. } | PeerError::Unreachable { .. } => {
             format!(
                 "the connection broke during hello: try again, and ask the operator of {other} what its log says"

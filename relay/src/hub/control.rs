@@ -5,9 +5,9 @@ use posthouse_spec::envelope::{DecidedItem, Item, WelcomeItem};
 use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::{Domain, Millis};
 
-use super::decide::no_ticket;
 use super::follow::{FollowFault, Followed, News};
 use super::handle::Rooms;
+use crate::rooms::no_ticket;
 use crate::store::LanePlace;
 
 /// The item cannot be taken now, and its cursor has not moved: it is to be sent again.

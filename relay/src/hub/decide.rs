@@ -23,7 +23,7 @@ use super::handle::Rooms;
 use super::observers::{Slot, blocking};
 use super::types::RoomRefused;
 use crate::mailbox::MailboxKey;
-use crate::rooms::{RosterEntry, check_invited};
+use crate::rooms::{RosterEntry, check_invited, no_ticket};
 use crate::store::{Advance, Invitation, RoomRow, StepOutcome};
 
 /// How often the manifest is asked for that names the ordering key: the key may be replaced in between.
@@ -280,13 +280,4 @@ fn welcomes(
 fn bundle_for(bundle: &WelcomeBundle, invited: Vec<Invited>) -> Result<WelcomeBundle, RoomRefused> {
     let invited = List::new(invited).map_err(|e| RoomRefused::new(Refusal::Malformed, e.to_string()))?;
     Ok(WelcomeBundle { welcome: bundle.welcome.clone(), group_info: bundle.group_info.clone(), invited })
-}
-
-/// What to do about devices without tickets, in words.
-pub(super) fn no_ticket(without: &[DeviceId]) -> String {
-    let named: Vec<String> = without.iter().map(ToString::to_string).collect();
-    format!(
-        "no valid ticket for device {}: claim its key package anew, and invite it with that one's ticket",
-        named.join(", ")
-    )
 }

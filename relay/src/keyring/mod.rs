@@ -177,12 +177,12 @@ impl Inner {
         }
         // What an earlier command has left half done comes first: two roots at once would break the chain.
         let mut keys = self.read()?;
-        self.apply(&mut state, &keys).await?;
+        Box::pin(self.apply(&mut state, &keys)).await?;
         let now = (self.clock)();
         let before = keys.public(which);
         keys.rotate(which, overlap, now, &mut rand::rng());
         keys.replace(&self.settings.data)?;
-        self.apply(&mut state, &keys).await?;
+        Box::pin(self.apply(&mut state, &keys)).await?;
         let replaced = Replaced::new(which, overlap, before, &keys, Some(state.manifest.seq));
         tracing::info!(key = %which, seq = %state.manifest.seq, "a key was replaced");
         Ok(replaced)

@@ -14,6 +14,8 @@ use posthouse_spec::{Domain, Millis, Signed};
 pub enum BagRule {
     /// It does not open.
     Seal,
+    /// Its time is over: on their lane, what is inside has other positions by now.
+    Expired,
     /// The holder gave another bag than was asked for, or what is inside is not what stands on it.
     Mismatch,
     /// It breaks a rule that lanes have too.
@@ -26,6 +28,7 @@ impl BagRule {
     pub fn name(self) -> &'static str {
         match self {
             Self::Seal => "mailbag-seal",
+            Self::Expired => "mailbag-expired",
             Self::Mismatch => "mailbag-mismatch",
             Self::Peer(rule) => rule.name(),
         }
@@ -76,6 +79,14 @@ pub(super) fn check_label(own: &Domain, asked: &MailbagRef, bag: &Mailbag) -> Re
     if bag.destination != *own {
         let detail = format!("the bag is for {}, this is {own}", bag.destination);
         return Err(BadBag::new(BagRule::Peer(PeerRule::WrongDestination), detail));
+    }
+    Ok(())
+}
+
+/// Whether a bag that opens is still good: its expiry is part of what is sealed, whatever its holder says.
+pub(super) fn check_expiry(bag: &Mailbag, now: Millis) -> Result<(), BadBag> {
+    if bag.expires <= now {
+        return Err(BadBag::new(BagRule::Expired, "it has expired, and its holder gave it all the same"));
     }
     Ok(())
 }
@@ -189,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_gives_another_bag_is_named() {
+    fn a_holder_that_gives_another_bag_or_an_old_one_is_named() {
         let signed = envelope(|_| ());
         let bag = Mailbag {
             origin: domain("a.example"),
@@ -204,5 +215,7 @@ mod tests {
         assert_eq!(check_label(&domain("b.example"), &other, &bag).unwrap_err().rule, BagRule::Mismatch);
         let elsewhere = check_label(&domain("d.example"), &asked, &bag).unwrap_err();
         assert_eq!(elsewhere.rule, BagRule::Peer(PeerRule::WrongDestination));
+        assert_eq!(check_expiry(&bag, Millis(MADE.0 - 1)), Ok(()));
+        assert_eq!(check_expiry(&bag, MADE).unwrap_err().rule, BagRule::Expired);
     }
 }

@@ -4,22 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthouse_crypto::Verified;
+use posthouse_crypto::{BagFault, SealError, Verified};
 use posthouse_federation::{Clock, Federation, Host, PeerError, ReceiveError};
 use posthouse_spec::cbor::List;
-use posthouse_spec::envelope::{Envelope, LaneClass};
+use posthouse_spec::envelope::Envelope;
 use posthouse_spec::limits::MAX_MAILBAG_LIST;
-use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::hello::PeerRule;
-use posthouse_spec::peer::mailbag::{MailbagRef, MailbagRequest, MailbagResponse};
-use posthouse_spec::{Domain, EnvelopeId, Incarnation, LaneSeq, ManifestSeq, Signed};
+use posthouse_spec::peer::mailbag::{MailbagList, MailbagRef, MailbagRequest, MailbagResponse};
+use posthouse_spec::{Domain, EnvelopeId};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::check::{BadBag, BagRule, Judged, check_label, judge};
+use super::check::{BadBag, BagRule, check_expiry, check_label};
 use super::key::MailbagKeys;
+use super::vouch::{Vouched, Vouching};
 use crate::metrics::{MAILBAGS_COLLECTED, MAILBAGS_REFUSED};
 use crate::network::Network;
+use crate::store::{Incoming, LanePlace, Store};
 
 /// How often a holder is asked, even if nothing speaks for it that it holds anything.
 const ASK: Duration = Duration::from_secs(3 * 60);
@@ -27,26 +28,18 @@ const ASK: Duration = Duration::from_secs(3 * 60);
 const ASK_AGAIN: Duration = Duration::from_secs(20);
 /// Bags that wait at one holder for what goes before them on their lanes, and are remembered.
 const MAX_STUCK: usize = 4096;
+/// Bags at one holder that do not open, and are remembered.
+const MAX_CLOSED: usize = 4096;
 /// Lists that are worked through in one go; the rest comes with the next.
 const MAX_LISTS: usize = 512;
-/// Kept manifests of one origin that are looked through for a key: as many as the store keeps.
-const MAX_LINKS: usize = 256;
 
 /// Collects mailbags.
 pub struct Collector {
     network: Network,
     host: Arc<dyn Host>,
+    store: Store,
     keys: MailbagKeys,
     clock: Clock,
-}
-
-/// Where a bag's envelope belongs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    origin: Domain,
-    class: LaneClass,
-    incarnation: Incarnation,
-    first: LaneSeq,
 }
 
 /// What became of one bag.
@@ -75,8 +68,10 @@ enum Stopped {
 /// What is remembered of one holder's bags.
 #[derive(Default)]
 struct Memory {
-    /// Bags that begin ahead of their lane's cursor.
-    stuck: BTreeMap<EnvelopeId, Place>,
+    /// Bags that begin ahead of their lane's cursor, and where.
+    stuck: BTreeMap<EnvelopeId, LanePlace>,
+    /// Bags that open with none of this relay's keys.
+    closed: BTreeSet<(Domain, EnvelopeId)>,
     /// Origins that could not be looked up in this round.
     unknown: BTreeSet<Domain>,
     /// Whether something could not be taken in this round that may be soon.
@@ -86,8 +81,8 @@ struct Memory {
 impl Collector {
     /// A collector that opens bags with `keys`.
     #[must_use]
-    pub fn new(network: Network, host: Arc<dyn Host>, keys: MailbagKeys, clock: Clock) -> Self {
-        Self { network, host, keys, clock }
+    pub fn new(network: Network, host: Arc<dyn Host>, store: Store, keys: MailbagKeys, clock: Clock) -> Self {
+        Self { network, host, store, keys, clock }
     }
 
     /// Collects from each holder until told to stop; each is a task of its own.
@@ -130,19 +125,21 @@ impl Collector {
         }
     }
 
-    /// Takes what a holder has until nothing is left that can be taken now.
+    /// Takes what a holder has until nothing is left that can be taken now. Where a whole list cannot, it asks for more of them:
+    /// the list shows the next part then.
     async fn collect(
         &self,
         federation: &Federation,
         holder: &Domain,
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
+        let (mut part, mut before) = (1, Vec::new());
         for _ in 0..MAX_LISTS {
-            let request = MailbagRequest::List(MAX_MAILBAG_LIST as u64);
+            let request = MailbagRequest::List(part * MAX_MAILBAG_LIST as u64);
             let MailbagResponse::List(list) = federation.mailbag(holder, request).await? else {
                 return Err(Stopped::Nonsense);
             };
-            memory.forget_all_but(&list.held);
+            memory.forget_all_but(&list);
             let (mut done, mut taken, mut stopped) = (Vec::new(), 0, None);
             for bag in list.held.iter() {
                 match self.bring(federation, holder, bag, memory).await {
@@ -168,8 +165,16 @@ impl Collector {
             }
             match stopped {
                 Some(error) => return Err(error),
-                None if dropped => {}
-                None => return Ok(()),
+                // What waited for this may be among the oldest.
+                None if dropped => (part, before) = (1, Vec::new()),
+                None => {
+                    let held = list.held.into_vec();
+                    // A holder that knows no parts shows the first again.
+                    if held.is_empty() || held == before || list.total <= held.len() as u64 {
+                        return Ok(());
+                    }
+                    (part, before) = (part + 1, held);
+                }
             }
         }
         memory.again = true;
@@ -198,10 +203,11 @@ impl Collector {
         memory: &mut Memory,
     ) -> Result<Bag, Stopped> {
         if !federation.permits(&asked.origin) {
-            let detail = format!("the operator of this relay does not federate with {}", asked.origin);
-            return Ok(Bag::Bad(BadBag::new(BagRule::Peer(PeerRule::NotAllowed), detail)));
+            // The operator may think again.
+            return Ok(Bag::Later);
         }
-        if memory.unknown.contains(&asked.origin) || self.is_stuck(asked, memory).await? {
+        let waits = memory.unknown.contains(&asked.origin) || memory.is_closed(asked);
+        if waits || self.is_stuck(asked, memory).await? {
             return Ok(Bag::Later);
         }
         let request = MailbagRequest::Take(asked.clone());
@@ -214,82 +220,36 @@ impl Collector {
         }
         let envelope = match self.keys.open_bag(&bag) {
             Ok(envelope) => envelope,
+            // The key for it may be missing here, and be put back.
+            Err(BagFault::Seal(fault)) => {
+                memory.close(holder, asked, fault);
+                return Ok(Bag::Later);
+            }
             Err(fault) => return Ok(Bag::Bad(fault.into())),
         };
-        match self.verified(federation, &asked.origin, &envelope, memory).await? {
-            Ok(Some(envelope)) => self.receive(asked, *envelope, memory).await,
-            Ok(None) => Ok(Bag::Later),
-            Err(bad) => Ok(Bag::Bad(bad)),
+        let now = (self.clock)();
+        if let Err(bad) = check_expiry(&bag, now) {
+            return Ok(Bag::Bad(bad));
+        }
+        let (origin, host) = (&asked.origin, &*self.host);
+        let vouching = Vouching { federation, host, origin, now };
+        match vouching.vouch(&envelope).await.map_err(|error| Stopped::Own(error.to_string()))? {
+            Vouched::Good(envelope) => self.receive(asked, *envelope, memory).await,
+            Vouched::Bad(bad) => Ok(Bag::Bad(bad)),
+            Vouched::Nobody(error) => {
+                tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
+                memory.unknown.insert(origin.clone());
+                memory.again = true;
+                Ok(Bag::Later)
+            }
         }
     }
 
     /// Whether a bag that was seen before still begins ahead of its lane's cursor.
     async fn is_stuck(&self, asked: &MailbagRef, memory: &mut Memory) -> Result<bool, Stopped> {
         let Some(place) = memory.stuck.get(&asked.envelope) else { return Ok(false) };
-        let cursor = self.host.cursor(&place.origin, place.class, place.incarnation, place.first).await;
-        Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.first)
-    }
-
-    /// The envelope, if a key signed it that its origin's manifest lists: the pinned one, an earlier one for its own time, or
-    /// the newest. Nothing where only the origin could tell, and cannot be asked.
-    async fn verified(
-        &self,
-        federation: &Federation,
-        origin: &Domain,
-        envelope: &Signed<Envelope>,
-        memory: &mut Memory,
-    ) -> Result<Result<Option<Box<Verified<Envelope>>>, BadBag>, Stopped> {
-        let now = (self.clock)();
-        if let Some(pinned) = federation.pinned_manifest(origin).await? {
-            match judge(envelope, &pinned, now) {
-                Ok(Judged::UnknownKey) => {}
-                Ok(Judged::Good(envelope)) => return Ok(Ok(Some(envelope))),
-                Err(bad) => return Ok(Err(bad)),
-            }
-            if let Some(link) = self.link_at(origin, envelope).await?
-                && let Ok(Judged::Good(envelope)) = judge(envelope, &link, now)
-            {
-                return Ok(Ok(Some(envelope)));
-            }
-        }
-        let manifest = match federation.newest_manifest(origin).await {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                tracing::info!(%origin, %error, "its mailbags stay with their holder: its key cannot be looked up");
-                memory.unknown.insert(origin.clone());
-                memory.again = true;
-                return Ok(Ok(None));
-            }
-        };
-        Ok(match judge(envelope, &manifest, now) {
-            Ok(Judged::Good(envelope)) => Ok(Some(envelope)),
-            Ok(Judged::UnknownKey) => {
-                let detail = format!("no manifest of {origin} lists the key that signed the envelope");
-                Err(BadBag::new(BagRule::Peer(PeerRule::EnvelopeSignature), detail))
-            }
-            Err(bad) => Err(bad),
-        })
-    }
-
-    /// The kept manifest that was the newest of its relay when the envelope was made.
-    async fn link_at(
-        &self,
-        origin: &Domain,
-        envelope: &Signed<Envelope>,
-    ) -> Result<Option<Manifest>, Stopped> {
-        let Ok(made) = envelope.peek().map(|inside| inside.created) else { return Ok(None) };
-        let (mut at, mut then) = (ManifestSeq(1), None);
-        for _ in 0..MAX_LINKS {
-            let link = self.host.pinned_from(origin, at).await;
-            let link = link.map_err(|error| Stopped::Own(error.to_string()))?;
-            let Some(Ok(link)) = link.map(|link| link.peek()) else { break };
-            if link.created > made {
-                break;
-            }
-            at = link.seq.next();
-            then = Some(link);
-        }
-        Ok(then)
+        let cursor = self.store.cursor(&place.lane).await;
+        Ok(cursor.map_err(|error| Stopped::Own(error.to_string()))? < place.seq)
     }
 
     async fn receive(
@@ -298,12 +258,9 @@ impl Collector {
         envelope: Verified<Envelope>,
         memory: &mut Memory,
     ) -> Result<Bag, Stopped> {
-        let place = Place {
-            origin: asked.origin.clone(),
-            class: envelope.class,
-            incarnation: envelope.incarnation,
-            first: envelope.first,
-        };
+        let (class, incarnation) = (envelope.class, envelope.incarnation);
+        let lane = Incoming { origin: asked.origin.clone(), class, incarnation };
+        let place = LanePlace { lane, seq: envelope.first };
         match self.host.receive(&asked.origin, envelope).await {
             Ok(received) => {
                 memory.stuck.remove(&asked.envelope);
@@ -316,12 +273,12 @@ impl Collector {
             }
             // A room may need its hub first: that is no reason to let others wait.
             Err(ReceiveError::Host(error)) => {
-                tracing::warn!(origin = %asked.origin, class = %place.class, %error, "a mailbag cannot be taken now");
+                tracing::warn!(origin = %asked.origin, %class, %error, "a mailbag cannot be taken now");
                 memory.again = true;
                 Ok(Bag::Later)
             }
             Err(ReceiveError::Gap { expected }) => {
-                tracing::debug!(origin = %asked.origin, %expected, first = %place.first, "a mailbag waits for what goes before it");
+                tracing::debug!(origin = %asked.origin, %expected, first = %place.seq, "a mailbag waits for what goes before it");
                 if memory.stuck.len() < MAX_STUCK {
                     memory.stuck.insert(asked.envelope, place);
                 }
@@ -333,11 +290,31 @@ impl Collector {
 }
 
 impl Memory {
-    /// What is not listed any more needs not be remembered; where the list is full, the rest may only be hidden.
-    fn forget_all_but(&mut self, held: &[MailbagRef]) {
-        if held.len() < MAX_MAILBAG_LIST {
-            self.stuck.retain(|id, _| held.iter().any(|bag| bag.envelope == *id));
+    /// What is not held any more needs not be remembered; where the list does not show everything, the rest may only be
+    /// hidden.
+    fn forget_all_but(&mut self, list: &MailbagList) {
+        if list.held.len() as u64 >= list.total {
+            self.stuck.retain(|id, _| list.held.iter().any(|bag| bag.envelope == *id));
+            self.closed.retain(|(origin, id)| {
+                list.held.iter().any(|bag| bag.origin == *origin && bag.envelope == *id)
+            });
         }
+    }
+
+    fn is_closed(&self, bag: &MailbagRef) -> bool {
+        self.closed.contains(&(bag.origin.clone(), bag.envelope))
+    }
+
+    /// Names a bag that does not open; it is not asked for again before the next start, which reads the keys anew.
+    fn close(&mut self, holder: &Domain, bag: &MailbagRef, fault: SealError) {
+        if self.closed.len() < MAX_CLOSED {
+            self.closed.insert((bag.origin.clone(), bag.envelope));
+        }
+        let rule = BagRule::Seal.name();
+        metrics::counter!(MAILBAGS_REFUSED, "rule" => rule).increment(1);
+        tracing::warn!(origin = %bag.origin, %holder, rule, %fault,
+            "a mailbag does not open, and stays with its holder until it expires: it was altered, or mailbag.key lacks the \
+             key that it was sealed to; put that back, as a line of its own, and restart");
     }
 }
 

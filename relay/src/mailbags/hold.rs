@@ -41,10 +41,12 @@ impl Holder {
         let answered = match request {
             MailbagRequest::Leave(bag) => self.hold(from, bag).await,
             MailbagRequest::List(max) => self.list(from, max).await,
-            MailbagRequest::Take(bag) => self.store.held_mailbag(from, &bag).await.map(|bag| {
-                // One is within the list's limit of one.
-                MailbagResponse::Mailbag(List::new(bag.into_iter().collect()).unwrap_or_default())
-            }),
+            MailbagRequest::Take(bag) => {
+                self.store.held_mailbag(from, &bag, (self.clock)()).await.map(|bag| {
+                    // One is within the list's limit of one.
+                    MailbagResponse::Mailbag(List::new(bag.into_iter().collect()).unwrap_or_default())
+                })
+            }
             MailbagRequest::Drop(bags) => {
                 self.store.drop_mailbags(from, bags.into_vec()).await.map(MailbagResponse::Dropped)
             }
@@ -81,7 +83,7 @@ impl Holder {
     /// What is held for a destination. One for which nothing is held, and nothing would be, is told so: its operator counts on
     /// this relay, and would learn it from nobody else.
     async fn list(&self, from: &Domain, max: u64) -> Result<MailbagResponse, StoreError> {
-        let held = self.store.held_mailbags(from, usize::try_from(max).unwrap_or(usize::MAX)).await?;
+        let held = self.store.held_mailbags(from, max, (self.clock)()).await?;
         if held.total == 0 && !self.hold_for.contains(from) {
             let why = format!(
                 "this relay holds no mailbags for {from}: its operator names it nowhere in mailbags.hold_for"
@@ -150,7 +152,8 @@ fn admit(
         return Err((PeerRule::Malformed, format!("{} bytes are no sealed envelope", bag.sealed.len())));
     }
     if bag.expires <= now {
-        return Err((PeerRule::OutOfTurn, "the mailbag has expired already".into()));
+        // On its way here, or by a clock that is a little behind: no rule is broken.
+        return Err((PeerRule::Unavailable, "the mailbag has expired already".into()));
     }
     Ok(())
 }
@@ -192,6 +195,6 @@ mod tests {
     fn what_is_no_bag_or_has_expired_is_refused() {
         let empty = rule("a.example", |bag| bag.sealed = Octets::default());
         assert_eq!(empty, Some(PeerRule::Malformed));
-        assert_eq!(rule("a.example", |bag| bag.expires = Millis(1_000)), Some(PeerRule::OutOfTurn));
+        assert_eq!(rule("a.example", |bag| bag.expires = Millis(1_000)), Some(PeerRule::Unavailable));
     }
 }

@@ -51,6 +51,18 @@ pub enum MailbagKeyError {
         /// The line.
         line: usize,
     },
+    /// The file does not hold what others seal to now.
+    #[error(
+        "{path} does not hold the mailbag key that this relay's newest manifest names ({named}): what others hold for this \
+         relay opens with that one alone. Put it back from a backup, as a line of its own; if it is gone for good, start the \
+         relay once without `holders` under [mailbags], and what is held until then stays closed"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The public half of the key.
+        named: SealKey,
+    },
     /// The file holds no key, or too many.
     #[error("{path} holds {found} keys, and 1 to {MAX_KEYS} are expected; restore it from a backup")]
     Number {
@@ -69,12 +81,22 @@ pub struct MailbagKeys {
 }
 
 impl MailbagKeys {
-    /// Reads the keys of a data folder, or makes one.
+    /// Reads the keys of a data folder, or makes one; `named` is the key that the relay's newest manifest names.
     ///
     /// # Errors
-    /// Why they cannot be read or made.
-    pub fn open(data: &Path, rng: &mut impl CryptoRng) -> Result<Self, MailbagKeyError> {
-        if let Some(keys) = Self::read(data)? {
+    /// Why they cannot be read or made, or that the named one is not among them.
+    pub fn open(
+        data: &Path,
+        named: Option<SealKey>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, MailbagKeyError> {
+        let found = Self::read(data)?;
+        if let Some(named) = named
+            && !found.as_ref().is_some_and(|keys| keys.holds(&named))
+        {
+            return Err(MailbagKeyError::Missing { path: data.join(KEY_FILE), named });
+        }
+        if let Some(keys) = found {
             return Ok(keys);
         }
         let newest = SealSecret::generate(rng);
@@ -117,6 +139,10 @@ impl MailbagKeys {
         }
     }
 
+    fn holds(&self, key: &SealKey) -> bool {
+        std::iter::once(&self.newest).chain(&self.older).any(|secret| secret.public() == *key)
+    }
+
     /// The key that the manifest names.
     #[must_use]
     pub fn public(&self) -> SealKey {
@@ -147,8 +173,8 @@ mod tests {
     fn a_key_is_made_once_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         assert!(MailbagKeys::read(folder.path()).unwrap().is_none());
-        let first = MailbagKeys::open(folder.path(), &mut rand::rng()).unwrap();
-        let again = MailbagKeys::open(folder.path(), &mut rand::rng()).unwrap();
+        let first = MailbagKeys::open(folder.path(), None, &mut rand::rng()).unwrap();
+        let again = MailbagKeys::open(folder.path(), None, &mut rand::rng()).unwrap();
         assert_eq!(first.public(), again.public());
         let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -157,13 +183,32 @@ mod tests {
     #[test]
     fn the_first_line_is_named_and_every_line_opens() {
         let folder = tempfile::tempdir().unwrap();
-        let old = MailbagKeys::open(folder.path(), &mut rand::rng()).unwrap();
+        let old = MailbagKeys::open(folder.path(), None, &mut rand::rng()).unwrap();
         let path = folder.path().join(KEY_FILE);
         let text = format!("{}\n{}", "5e".repeat(32), fs::read_to_string(&path).unwrap());
         fs::write(&path, text).unwrap();
         let keys = MailbagKeys::read(folder.path()).unwrap().unwrap();
         assert_eq!(keys.public(), SealSecret::from_bytes([0x5e; 32]).public());
         assert_eq!(keys.older[0].public(), old.public());
+    }
+
+    #[test]
+    fn a_key_that_others_seal_to_is_not_replaced_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let rng = &mut rand::rng();
+        let named = MailbagKeys::open(folder.path(), None, rng).unwrap().public();
+        let path = folder.path().join(KEY_FILE);
+        let kept = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let error = MailbagKeys::open(folder.path(), Some(named), rng).unwrap_err();
+        assert!(matches!(error, MailbagKeyError::Missing { .. }), "{error}");
+        assert!(!path.exists());
+        write_new(&path, "5e".repeat(32).as_bytes()).unwrap();
+        let error = MailbagKeys::open(folder.path(), Some(named), rng).unwrap_err();
+        assert!(error.to_string().contains(&named.to_string()), "{error}");
+        // A new first line before it is how the key is replaced.
+        fs::write(&path, format!("{}\n{kept}", "5e".repeat(32))).unwrap();
+        assert_ne!(MailbagKeys::open(folder.path(), Some(named), rng).unwrap().public(), named);
     }
 
     #[test]
@@ -178,7 +223,7 @@ mod tests {
     #[test]
     fn a_file_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        MailbagKeys::open(folder.path(), &mut rand::rng()).unwrap();
+        MailbagKeys::open(folder.path(), None, &mut rand::rng()).unwrap();
         let path = folder.path().join(KEY_FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(MailbagKeys::read(folder.path()), Err(MailbagKeyError::Open(_))));

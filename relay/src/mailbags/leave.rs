@@ -2,27 +2,29 @@
 //!
 //! The outbox keeps everything until the destination acknowledges it; what was left with whom is remembered durably beside
 //! it, so that nothing is left twice needlessly. A crash between the two leaves a bag twice, and the destination's cursor
-//! drops the second.
+//! drops the second. What is new since a start is left in a life of the lane in which the two ends have met since, or in
+//! another one: who was restored from a copy finds it out from the destination alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use posthouse_crypto::seal_mailbag;
-use posthouse_federation::{Clock, Federation, Host, LaneId, PeerError};
+use posthouse_federation::host::OutboundItem;
+use posthouse_federation::{Clock, Federation, PeerError};
 use posthouse_spec::envelope::{Envelope, LaneClass};
 use posthouse_spec::limits::MAX_ENVELOPE_ITEMS;
 use posthouse_spec::manifest::MailbagOffer;
 use posthouse_spec::peer::hello::PeerRule;
 use posthouse_spec::peer::mailbag::{Mailbag, MailbagRequest, MailbagResponse};
-use posthouse_spec::{Domain, Millis, Signed};
+use posthouse_spec::{Domain, LaneSeq, Millis, Signed};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Answer, Lane, Patience, Planner, Step};
 use crate::metrics::{MAILBAG_ITEMS_LEFT, MAILBAGS_LEFT, MAILBAGS_NOT_LEFT};
 use crate::network::Network;
-use crate::store::{LeftMark, Store};
+use crate::store::{LaneId, LeftMark, Store};
 
 /// Destinations for which bags are left at once.
 const AT_ONCE: usize = 4;
@@ -36,7 +38,6 @@ const MIN_HELD_MS: u64 = 60 * 60 * 1000;
 /// Leaves mailbags.
 pub struct Leaver {
     network: Network,
-    host: Arc<dyn Host>,
     store: Store,
     clock: Clock,
     patience: Patience,
@@ -59,17 +60,10 @@ type Waiting = BTreeMap<Domain, Vec<LaneClass>>;
 impl Leaver {
     /// A leaver for a relay that lets others be away for `leave_after_ms`, and keeps messages for `retention_ms`.
     #[must_use]
-    pub fn new(
-        network: Network,
-        host: Arc<dyn Host>,
-        store: Store,
-        clock: Clock,
-        leave_after_ms: u64,
-        retention_ms: u64,
-    ) -> Self {
+    pub fn new(network: Network, store: Store, clock: Clock, leave_after_ms: u64, retention_ms: u64) -> Self {
         let patience = Patience::new(leave_after_ms);
         let planner = Mutex::new(Planner::new(network.domain().clone(), patience));
-        Self { network, host, store, clock, patience, retention_ms, planner }
+        Self { network, store, clock, patience, retention_ms, planner }
     }
 
     /// Leaves bags until told to stop.
@@ -119,7 +113,7 @@ impl Leaver {
 
     async fn waiting(&self) -> Result<Waiting, Stopped> {
         let mut waiting = Waiting::new();
-        for lane in self.host.lanes().await.map_err(own)? {
+        for lane in self.store.waiting_lanes().await.map_err(own)? {
             if matches!(lane.class, LaneClass::Control | LaneClass::Messages) {
                 waiting.entry(lane.peer).or_default().push(lane.class);
             }
@@ -140,7 +134,7 @@ impl Leaver {
             let now = (self.clock)();
             let mut lanes = Vec::new();
             for class in classes {
-                let state = self.host.lane(&id(destination, *class)).await.map_err(own)?;
+                let state = self.store.lane(&id(destination, *class)).await.map_err(own)?;
                 let (incarnation, oldest, next) = (state.incarnation, state.oldest, state.next);
                 lanes.push(Lane { class: *class, incarnation, oldest, next });
             }
@@ -149,12 +143,12 @@ impl Leaver {
             let step = self.planner().step(destination, &offer.holders, permitted, &lanes, &left, now);
             let Step::Leave { class, from, holder } = step else { return Ok(()) };
             let Some(lane) = lanes.iter().find(|lane| lane.class == class) else { return Ok(()) };
-            let items = self
-                .host
-                .items(&id(destination, class), lane.incarnation, from, MAX_ENVELOPE_ITEMS, BAG_TARGET)
-                .await
-                .map_err(own)?;
-            let packed = federation.envelope(&id(destination, class), lane.incarnation, from, items);
+            let waiting = id(destination, class);
+            if self.store.life_to_leave(&waiting, lane.next).await.map_err(own)? != lane.incarnation {
+                continue;
+            }
+            let items = self.items(&waiting, lane, from).await?;
+            let packed = federation.envelope(&waiting.into(), lane.incarnation, from, items);
             // The lane has moved on, or begun another life: the next look sees where it stands.
             let Some(envelope) = packed else { return Ok(()) };
             let Ok(inside) = envelope.peek() else { return Ok(()) };
@@ -167,6 +161,14 @@ impl Leaver {
         Ok(())
     }
 
+    /// What goes into the next bag: nothing that came since `lane` was looked at.
+    async fn items(&self, at: &LaneId, lane: &Lane, from: LaneSeq) -> Result<Vec<OutboundItem>, Stopped> {
+        let waiting = usize::try_from(lane.next.0.saturating_sub(from.0)).unwrap_or(usize::MAX);
+        let most = waiting.min(MAX_ENVELOPE_ITEMS);
+        let items = self.store.lane_items(at, lane.incarnation, from, most, BAG_TARGET).await.map_err(own)?;
+        Ok(items.into_iter().map(|item| OutboundItem { seq: item.seq, bytes: item.bytes }).collect())
+    }
+
     /// A bag is good for as long as its oldest item: then the lane begins another life, in which the items have other
     /// positions, and what came by this bag could not be told from what comes on that.
     async fn sealed(
@@ -176,7 +178,7 @@ impl Leaver {
         inside: &Envelope,
         now: Millis,
     ) -> Result<Option<Mailbag>, Stopped> {
-        let lane = id(&inside.destination, inside.class).into();
+        let lane = id(&inside.destination, inside.class);
         let received = self.store.lane_item_received(&lane, inside.incarnation, inside.first).await;
         // The lane has moved on, or begun another life, since the items were read.
         let Some(received) = received.map_err(own)? else { return Ok(None) };

@@ -32,14 +32,23 @@ pub struct Mailbags {
 }
 
 impl Mailbags {
-    /// Reads what is needed; a relay that names holders for the first time gets its key.
+    /// Reads what is needed; a relay that names holders for the first time gets its key. `offered` is what its newest manifest
+    /// says of its mailbags.
     ///
     /// # Errors
-    /// The key cannot be read or made.
-    pub fn open(settings: &Settings, store: &Store, clock: &Clock) -> Result<Self, MailbagKeyError> {
+    /// The key cannot be read or made, or is not the one that others seal to.
+    pub fn open(
+        settings: &Settings,
+        offered: Option<&MailbagOffer>,
+        store: &Store,
+        clock: &Clock,
+    ) -> Result<Self, MailbagKeyError> {
         let keys = match settings.mailbags.holders.is_empty() {
             true => None,
-            false => Some(MailbagKeys::open(&settings.data, &mut rand::rng())?),
+            false => {
+                let named = offered.map(|offer| offer.key);
+                Some(MailbagKeys::open(&settings.data, named, &mut rand::rng())?)
+            }
         };
         Ok(Self {
             settings: settings.mailbags.clone(),
@@ -75,15 +84,14 @@ impl Mailbags {
     ) {
         let leaver = Leaver::new(
             network.clone(),
-            Arc::clone(&host),
-            self.store,
+            self.store.clone(),
             Arc::clone(&self.clock),
             self.settings.leave_after_ms,
             self.retention_ms,
         );
         tasks.spawn(leaver.run(stop.clone()));
         if let Some(keys) = self.keys {
-            let collector = Collector::new(network.clone(), host, keys, self.clock);
+            let collector = Collector::new(network.clone(), host, self.store, keys, self.clock);
             collector.spawn(&self.settings.holders, tasks, stop);
         }
         tasks.spawn(sweep(self.holder, stop.clone()));

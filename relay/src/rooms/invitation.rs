@@ -37,6 +37,16 @@ pub struct TicketState {
     pub used: Option<(RoomId, Epoch)>,
 }
 
+/// What to do about devices without tickets, in words.
+#[must_use]
+pub fn no_ticket(without: &[DeviceId]) -> String {
+    let named: Vec<String> = without.iter().map(ToString::to_string).collect();
+    format!(
+        "no valid ticket for device {}: claim its key package anew, and invite it with that one's ticket",
+        named.join(", ")
+    )
+}
+
 /// Checks that a commit's bundle invites exactly the devices that the commit adds.
 ///
 /// # Errors

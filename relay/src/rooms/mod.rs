@@ -5,6 +5,6 @@ mod invitation;
 mod placement;
 mod roster;
 
-pub use invitation::{BadInvitation, TicketState, check_invited, fits_ticket};
+pub use invitation::{BadInvitation, TicketState, check_invited, fits_ticket, no_ticket};
 pub use placement::{Placement, place_end, place_message};
 pub use roster::{FanOut, Roster, RosterChange, RosterEntry};

@@ -178,7 +178,9 @@ impl Parts {
     async fn start(self, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Server, StartError> {
         let (listener, url, listening) = self.listen().await?;
         let peers = listening.addresses();
-        let mailbags = Mailbags::open(&self.settings, &self.store, &self.clock)?;
+        let last = manifest::newest(&self.settings.data, &self.settings.domain)?;
+        let offered = last.as_ref().and_then(|last| last.mailbags.as_ref());
+        let mailbags = Mailbags::open(&self.settings, offered, &self.store, &self.clock)?;
         let announcement = Announcement {
             mailbags: mailbags.offer(),
             domain: self.settings.domain.clone(),

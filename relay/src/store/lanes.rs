@@ -39,39 +39,6 @@ impl Store {
         rows.iter().map(|row| Ok(LaneId { peer: row.domain(0)?, class: class(row.number(1)?)? })).collect()
     }
 
-    /// The relays with which this one shares a room or has a lane with something on it.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn neighbours(&self) -> Result<Vec<Domain>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT home FROM members WHERE to_epoch IS NULL AND home <> ?1 \
-             UNION SELECT hub FROM rooms WHERE active = 1 AND hub <> ?1 \
-             UNION SELECT peer FROM lanes WHERE EXISTS (SELECT 1 FROM outbox WHERE outbox.lane = lanes.id)",
-        )
-        .bind(self.domain().as_str())
-        .fetch_all(self.readers())
-        .await
-        .map_err(StoreError::sql("list the relays that share rooms"))?;
-        rows.iter().map(|row| row.domain(0)).collect()
-    }
-
-    /// Whether this relay shares a room with another one.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn is_neighbour(&self, relay: &Domain) -> Result<bool, StoreError> {
-        let row = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM members WHERE to_epoch IS NULL AND home = ?1) \
-             OR EXISTS (SELECT 1 FROM rooms WHERE active = 1 AND hub = ?1)",
-        )
-        .bind(relay.as_str())
-        .fetch_one(self.readers())
-        .await
-        .map_err(StoreError::sql("find out whether a relay shares a room"))?;
-        Ok(row.number(0)? != 0)
-    }
-
     /// Where a lane stands. A lane that was never used gets its incarnation now.
     ///
     /// # Errors
@@ -121,11 +88,15 @@ impl Store {
     }
 
     /// A lane that cannot go on in that life begins another one with everything that waits. Nothing happens if that life
-    /// has ended already.
+    /// has ended already. Says which life it is in now.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn begin_lane_life(&self, lane: &LaneId, incarnation: Incarnation) -> Result<(), StoreError> {
+    pub async fn begin_lane_life(
+        &self,
+        lane: &LaneId,
+        incarnation: Incarnation,
+    ) -> Result<Incarnation, StoreError> {
         let lane = lane.clone();
         self.write(move |tx| {
             Box::pin(async move {
@@ -133,10 +104,12 @@ impl Store {
                 if entry.ledger.incarnation == incarnation {
                     let shift = entry.ledger.begin_life(Incarnation::new(rand::random()));
                     entry.shift(shift);
+                    let now = entry.ledger.incarnation;
                     tx.pending.lanes.insert(lane.clone());
                     tx.woken.lanes.insert(lane);
+                    return Ok(now);
                 }
-                Ok(())
+                Ok(entry.ledger.incarnation)
             })
         })
         .await

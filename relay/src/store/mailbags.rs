@@ -75,6 +75,13 @@ pub struct LeftMark {
     pub until: Millis,
 }
 
+/// Which part of the oldest so many bags a list shows, counted from 0 in whole lists, and how many of it.
+fn part(asked: u64) -> (u64, usize) {
+    let whole = MAX_MAILBAG_LIST as u64;
+    let part = asked.saturating_sub(1) / whole;
+    (part, usize::try_from(asked - part * whole).unwrap_or(MAX_MAILBAG_LIST))
+}
+
 impl MailbagQuota {
     /// Whose space one more bag of `size` bytes would pass, if any.
     fn passed(&self, usage: Usage, size: u64) -> Option<FullOf> {
@@ -106,12 +113,17 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.hold_mailbag(&bag, until, quota).await })).await
     }
 
-    /// The oldest bags for a destination, at most `max`, in the order in which they were left. No origin's bags keep
-    /// another's off the list.
+    /// The oldest `max` bags for a destination that are held at `now`, or the last part of them that one list holds, in the
+    /// order in which they were left. No origin's bags keep another's off the list.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn held_mailbags(&self, destination: &Domain, max: usize) -> Result<MailbagList, StoreError> {
+    pub async fn held_mailbags(
+        &self,
+        destination: &Domain,
+        max: u64,
+        now: Millis,
+    ) -> Result<MailbagList, StoreError> {
         let doing = "list mailbags";
         let rows =
             sqlx::query("SELECT origin, bags FROM mailbag_usage WHERE destination = ? ORDER BY random()")
@@ -123,22 +135,26 @@ impl Store {
         for row in &rows {
             total += row.number(1)?;
         }
-        let max = max.min(MAX_MAILBAG_LIST);
-        let share = max / rows.len().max(1);
+        let (part, max) = part(max);
+        let share = (max / rows.len().max(1)).max(1);
+        let passed = part.saturating_mul((MAX_MAILBAG_LIST / rows.len().max(1)).max(1) as u64);
         let mut found: Vec<(i64, MailbagRef)> = Vec::new();
         for row in rows.iter().take(max) {
             let origin = row.domain(0)?;
             let text = format!(
-                "SELECT id, envelope, size FROM mailbags WHERE destination = ? AND origin = ? ORDER BY id LIMIT {}",
-                limit(share.max(1))
+                "SELECT id, envelope, size FROM mailbags WHERE destination = ? AND origin = ? AND until > ? \
+                 ORDER BY id LIMIT {} OFFSET ?",
+                limit(share)
             );
             let bags = sqlx::query(AssertSqlSafe(text))
                 .bind(destination.as_str())
                 .bind(origin.as_str())
+                .bind(sql(now.0))
+                .bind(sql(passed))
                 .fetch_all(self.readers())
                 .await
                 .map_err(StoreError::sql(doing))?;
-            for bag in bags.iter().take(share.max(1)) {
+            for bag in bags.iter().take(share) {
                 let envelope = bag.fixed(1, EnvelopeId::from_slice)?;
                 let found_bag = MailbagRef { origin: origin.clone(), envelope, size: bag.number(2)? };
                 found.push((bag.row_id(0)?, found_bag));
@@ -149,7 +165,7 @@ impl Store {
         Ok(MailbagList { held: held.map_err(|e| StoreError::damaged(e.to_string()))?, total })
     }
 
-    /// One bag, if it is still held.
+    /// One bag, if it is still held at `now`.
     ///
     /// # Errors
     /// The store failed.
@@ -157,13 +173,16 @@ impl Store {
         &self,
         destination: &Domain,
         bag: &MailbagRef,
+        now: Millis,
     ) -> Result<Option<Mailbag>, StoreError> {
         let row = sqlx::query(
-            "SELECT expires, sealed FROM mailbags WHERE destination = ? AND origin = ? AND envelope = ?",
+            "SELECT expires, sealed FROM mailbags \
+             WHERE destination = ? AND origin = ? AND envelope = ? AND until > ?",
         )
         .bind(destination.as_str())
         .bind(bag.origin.as_str())
         .bind(bag.envelope.as_bytes().as_slice())
+        .bind(sql(now.0))
         .fetch_optional(self.readers())
         .await
         .map_err(StoreError::sql("find a mailbag"))?;

@@ -32,6 +32,8 @@ mod lanes;
 mod mailbags;
 mod mailboxes;
 mod marks;
+mod meeting;
+mod neighbours;
 mod open;
 mod peer_rules;
 mod pending;

@@ -39,6 +39,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (8, "mailbags", include_str!("../../migrations/0008_mailbags.sql")),
     (9, "marks", include_str!("../../migrations/0009_marks.sql")),
     (10, "restores", include_str!("../../migrations/0010_restores.sql")),
+    (11, "scans", include_str!("../../migrations/0011_scans.sql")),
 ];
 
 /// An open store.

@@ -19,8 +19,8 @@ use super::tx::Tx;
 use super::types::Incoming;
 use crate::lane::resume_at;
 
-/// Positions behind a lane's cursor within which refusals are kept. On the lane itself an origin is never further behind
-/// than its window; but mailbags, of which it hears nothing, may have brought much more.
+/// Refusals of one life of a lane that are kept. On the lane itself an origin is never further behind than its window; but
+/// mailbags, of which it hears nothing, may have brought much more.
 pub(super) const MAX_UNHEARD: u64 = 8 * LANE_WINDOW_ITEMS;
 
 impl Store {
@@ -88,7 +88,7 @@ fn refusal(row: &SqliteRow) -> Result<RefusedItem, StoreError> {
 }
 
 impl Tx {
-    /// Keeps what was refused of a lane whose cursor moves to `next`, and forgets what lies too far back.
+    /// Keeps what was refused of a lane whose cursor moves to `next`, and forgets the oldest of too many.
     pub(crate) async fn keep_refusals(
         &mut self,
         now: Millis,
@@ -112,14 +112,42 @@ impl Tx {
             .await
             .map_err(StoreError::sql("keep a refusal"))?;
         }
-        sqlx::query("DELETE FROM refusals WHERE origin = ? AND class = ? AND incarnation = ? AND seq < ?")
-            .bind(lane.origin.as_str())
-            .bind(sql(lane.class.code()))
-            .bind(lane.incarnation.as_bytes().as_slice())
-            .bind(sql(next.0.saturating_sub(MAX_UNHEARD)))
-            .execute(&mut self.conn)
-            .await
-            .map_err(StoreError::sql("forget refusals that were heard"))?;
+        self.bound_refusals(lane, next).await
+    }
+
+    async fn bound_refusals(&mut self, lane: &Incoming, next: LaneSeq) -> Result<(), StoreError> {
+        let doing = "forget the oldest refusals";
+        let (class, life) = (sql(lane.class.code()), lane.incarnation.as_bytes().as_slice());
+        let oldest =
+            sqlx::query("SELECT min(seq) FROM refusals WHERE origin = ? AND class = ? AND incarnation = ?")
+                .bind(lane.origin.as_str())
+                .bind(class)
+                .bind(life)
+                .fetch_one(&mut self.conn)
+                .await
+                .map_err(StoreError::sql(doing))?;
+        // There are no more of them than positions from the oldest on, which need no counting.
+        let oldest = oldest.row_id_or_null(0)?.map_or(next.0, i64::unsigned_abs);
+        if next.0.saturating_sub(oldest) <= MAX_UNHEARD {
+            return Ok(());
+        }
+        let forgotten = sqlx::query(
+            "DELETE FROM refusals WHERE origin = ?1 AND class = ?2 AND incarnation = ?3 AND seq <= \
+             (SELECT seq FROM refusals WHERE origin = ?1 AND class = ?2 AND incarnation = ?3 \
+             ORDER BY seq DESC LIMIT 1 OFFSET ?4)",
+        )
+        .bind(lane.origin.as_str())
+        .bind(class)
+        .bind(life)
+        .bind(sql(MAX_UNHEARD))
+        .execute(&mut self.conn)
+        .await
+        .map_err(StoreError::sql(doing))?
+        .rows_affected();
+        if forgotten > 0 {
+            tracing::warn!(origin = %lane.origin, class = %lane.class, refusals = forgotten, kept = MAX_UNHEARD,
+                "too many refusals of a lane are kept: of the oldest its origin hears no more, if it has not yet");
+        }
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use posthouse_spec::cbor::Text;
 use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::peer::deliver::{ItemRefusal, RefusedItem};
 use posthouse_spec::room::{Decided, RoomContext, Suite};
 use posthouse_spec::{Cbor, CommitHash, DeviceId, Domain, Epoch, Millis, RoomId};
 
@@ -15,7 +17,7 @@ use super::items::{ItemKind, NewItem, Relays};
 use super::tickets::Invitation;
 use super::tx::Tx;
 use crate::mailbox::MailboxKey;
-use crate::rooms::{Roster, RosterEntry};
+use crate::rooms::{Roster, RosterEntry, no_ticket};
 
 /// A room's state behind a founding, an adoption or a commit.
 #[derive(Debug, Clone)]
@@ -104,7 +106,10 @@ impl Store {
         place: Option<LanePlace>,
     ) -> Result<StepOutcome, StoreError> {
         self.write(move |tx| {
-            Box::pin(async move { tx.adopt_room(now, &state, &invitation, commit, place.as_ref()).await })
+            Box::pin(async move {
+                let outcome = tx.adopt_room(now, &state, &invitation, commit, place.as_ref()).await?;
+                tx.keep_no_ticket(now, place.as_ref(), outcome).await
+            })
         })
         .await
     }
@@ -115,7 +120,13 @@ impl Store {
         now: Millis,
         advance: Advance,
     ) -> Result<StepOutcome, StoreError> {
-        self.write(move |tx| Box::pin(async move { tx.advance_room(now, &advance).await })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                let outcome = tx.advance_room(now, &advance).await?;
+                tx.keep_no_ticket(now, advance.place.as_ref(), outcome).await
+            })
+        })
+        .await
     }
 
     /// Hands out a Welcome whose commit was applied before.
@@ -130,7 +141,8 @@ impl Store {
                 if tx.pass(now, place.as_ref()).await? == Pass::Repeat {
                     return Ok(StepOutcome::Repeat);
                 }
-                Ok(StepOutcome::Done { without: tx.invite(now, &invitation).await? })
+                let outcome = StepOutcome::Done { without: tx.invite(now, &invitation).await? };
+                tx.keep_no_ticket(now, place.as_ref(), outcome).await
             })
         })
         .await
@@ -189,6 +201,25 @@ impl Tx {
         let without = self.invite(now, invitation).await?;
         self.release(now, state.room, state.epoch).await?;
         Ok(StepOutcome::Done { without })
+    }
+
+    /// Keeps, for an item that came by a lane, that devices were invited without a ticket: its origin is to hear of it even
+    /// if the acknowledgement that says so is lost.
+    async fn keep_no_ticket(
+        &mut self,
+        now: Millis,
+        place: Option<&LanePlace>,
+        outcome: StepOutcome,
+    ) -> Result<StepOutcome, StoreError> {
+        if let Some(place) = place
+            && let StepOutcome::Done { without } | StepOutcome::NoTicket { without } = &outcome
+            && !without.is_empty()
+        {
+            let detail = Text::clipped(&no_ticket(without));
+            let refused = RefusedItem { seq: place.seq, reason: ItemRefusal::NoTicket, detail };
+            self.keep_refusals(now, &place.lane, place.seq.next(), &[refused]).await?;
+        }
+        Ok(outcome)
     }
 
     async fn advance_room(&mut self, now: Millis, advance: &Advance) -> Result<StepOutcome, StoreError> {

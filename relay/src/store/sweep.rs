@@ -25,8 +25,7 @@ const ENDED: [&str; 3] = [
     "DELETE FROM key_packages WHERE not_after < ?",
 ];
 /// What is kept for the retention and no longer. A room's log is kept as far back as its snapshot needs it.
-const KEPT: [&str; 5] = [
-    "DELETE FROM words WHERE created < ?",
+const KEPT: [&str; 4] = [
     "DELETE FROM refusals WHERE created < ?",
     "DELETE FROM claims WHERE created < ?",
     "DELETE FROM tickets WHERE created < ?",
@@ -74,6 +73,7 @@ impl Store {
                 break;
             }
         }
+        while self.write(move |tx| Box::pin(async move { tx.expire_words(before).await })).await? > 0 {}
         self.write(move |tx| Box::pin(async move { tx.expire_leftovers(now, before).await })).await?;
         self.checkpoint().await;
         Ok(swept)
@@ -209,6 +209,19 @@ impl Tx {
             self.caches.aside_of.clear();
         }
         Ok(gone)
+    }
+
+    /// Forgets some word that came back; there may be one for each message.
+    async fn expire_words(&mut self, before: Millis) -> Result<u64, StoreError> {
+        let gone = sqlx::query(
+            "DELETE FROM words WHERE (relay, mark) IN (SELECT relay, mark FROM words WHERE created < ? LIMIT ?)",
+        )
+        .bind(sql(before.0))
+        .bind(CHUNK)
+        .execute(&mut self.conn)
+        .await
+        .map_err(StoreError::sql("forget old word"))?;
+        Ok(gone.rows_affected())
     }
 
     async fn expire_leftovers(&mut self, now: Millis, before: Millis) -> Result<(), StoreError> {

@@ -43,7 +43,7 @@ impl Store {
     /// The store failed.
     pub async fn departing(&self) -> Result<Vec<Departing>, StoreError> {
         let rows = sqlx::query(
-            "SELECT l.peer, l.class, l.next, (SELECT min(o.seq) FROM outbox o WHERE o.lane = l.id), \
+            "SELECT l.peer, l.class, l.next, (SELECT min(o.seq) - l.base FROM outbox o WHERE o.lane = l.id), \
              (SELECT i.received FROM outbox o JOIN items i ON i.id = o.item WHERE o.lane = l.id ORDER BY o.seq LIMIT 1) \
              FROM lanes l ORDER BY l.peer, l.class",
         )

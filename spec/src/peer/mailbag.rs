@@ -49,7 +49,7 @@ choice! {
     pub enum MailbagRequest {
         /// Hold this.
         1 => Leave(Mailbag),
-        /// What is held for me? The oldest come first; at most so many.
+        /// What is held for me? The oldest so many; of more than a list holds the last part, counted in whole lists.
         2 => List(u64),
         /// Give me this one.
         3 => Take(MailbagRef),

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use posthouse_spec::limits::SUBMIT_WINDOW;
+
+use crate::require::Requirement;
 
 /// A load to put on real relays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +35,64 @@ impl Scenario {
             Self::Outage => "outage",
             Self::DeadPeer => "dead-peer",
             Self::Flood => "flood",
+        }
+    }
+
+    /// The figures of its row that can be required to keep a bound.
+    pub(crate) fn figures(self) -> &'static [&'static str] {
+        match self {
+            Self::Pairs | Self::Federation => {
+                &["delivered_per_s", "relay_cpu_s_per_1000", "p50_ms", "p95_ms", "p99_ms"]
+            }
+            Self::Idle => &["rss_kib_per_connection", "relay_cpu_ms_per_login"],
+            Self::Outage => &[
+                "caught_up_s",
+                "caught_up_since_start_s",
+                "delivered_per_s",
+                "relay_cpu_s_per_1000",
+                "peak_growth_mib_of_origins",
+                "peak_growth_mib_of_the_returned",
+            ],
+            Self::DeadPeer => &["ratio", "p99_ms"],
+            Self::Flood => &["ratio", "p99_ms", "peak_growth_mib", "rules_broken", "flooded_per_s"],
+        }
+    }
+}
+
+/// How the dead relay is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Death {
+    /// Its process is gone: whoever calls is refused at once.
+    Killed,
+    /// Its process is stopped: what is sent to it is swallowed, and nothing ever answers.
+    Stopped,
+}
+
+impl Death {
+    /// The stable name, as output and command line give it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What a relay is flooded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Deluge {
+    /// What breaks rules: mute streams, garbage, forged envelopes. Whoever sends it is soon cut off, and goes on trying.
+    Junk,
+    /// What breaks none: as many signed envelopes, canaries, look-ups and hellos as one relay may send.
+    Valid,
+}
+
+impl Deluge {
+    /// The stable name, as output and command line give it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Junk => "junk",
+            Self::Valid => "valid",
         }
     }
 }
@@ -78,6 +139,16 @@ pub(crate) struct Args {
     /// How often it is measured without and with what is wrong (dead-peer, flood).
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// How the dead relay is dead (dead-peer).
+    #[arg(long, value_enum, default_value = "killed")]
+    pub(crate) death: Death,
+    /// What the relay is flooded with (flood).
+    #[arg(long, value_enum, default_value = "junk")]
+    pub(crate) deluge: Deluge,
+    /// Fail with exit code 1 unless a figure keeps a bound: 'ratio<=1.2', 'delivered_per_s>=5000'. May be given more than once;
+    /// each holds for all scenarios that measure the figure, which has its name from --json.
+    #[arg(long, value_name = "FIGURE<=NUMBER")]
+    pub(crate) require: Vec<Requirement>,
     /// Flood the relay whose manifest is at this URL, until this process is ended: the scenario starts itself so.
     #[arg(long, hide = true)]
     pub(crate) flood_at: Option<String>,
@@ -90,6 +161,27 @@ impl Args {
     /// What to run, in the order in which it was named.
     pub(crate) fn scenarios(&self) -> &[Scenario] {
         if self.scenarios.is_empty() { Scenario::value_variants() } else { &self.scenarios }
+    }
+
+    /// The requirements on one scenario's row.
+    pub(crate) fn required_of(&self, scenario: Scenario) -> impl Iterator<Item = &Requirement> {
+        self.require.iter().filter(move |required| scenario.figures().contains(&required.figure()))
+    }
+
+    /// Checks that each requirement is on a figure that is going to be measured: one that is not would always hold.
+    pub(crate) fn check_requirements(&self) -> Result<()> {
+        for required in &self.require {
+            let measured = |scenario: &Scenario| scenario.figures().contains(&required.figure());
+            if !self.scenarios().iter().any(measured) {
+                let known: Vec<String> = self
+                    .scenarios()
+                    .iter()
+                    .map(|scenario| format!("{} has {}", scenario.name(), scenario.figures().join(", ")))
+                    .collect();
+                bail!("nothing that is to run measures `{}`; {}", required.figure(), known.join("; "));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -120,5 +212,22 @@ mod tests {
         }
         let error = parse(&["--outstanding", "257"]).unwrap_err().to_string();
         assert!(error.contains("1..=256"), "{error}");
+    }
+
+    #[test]
+    fn a_requirement_holds_for_the_scenarios_that_measure_its_figure() {
+        let args =
+            parse(&["outage", "flood", "--require", "ratio<=2", "--require", "caught_up_s<=5"]).unwrap();
+        args.check_requirements().unwrap();
+        let of = |scenario| args.required_of(scenario).map(Requirement::figure).collect::<Vec<_>>();
+        assert_eq!(of(Scenario::Outage), ["caught_up_s"]);
+        assert_eq!(of(Scenario::Flood), ["ratio"]);
+    }
+
+    #[test]
+    fn a_requirement_on_what_nobody_measures_is_refused_before_anything_runs() {
+        let args = parse(&["outage", "--require", "ratio<=2"]).unwrap();
+        let error = args.check_requirements().unwrap_err().to_string();
+        assert!(error.contains("`ratio`") && error.contains("outage has caught_up_s"), "{error}");
     }
 }

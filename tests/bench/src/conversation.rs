@@ -20,6 +20,8 @@ use crate::client::{Home, Person, Socket};
 pub(crate) const TEXT_BYTES: usize = 200;
 /// The suite of the rooms: that of everyday chat.
 pub(crate) const SUITE: Suite = Suite::PostQuantum;
+/// Texts that are sealed before the sockets are attended to again.
+const SEALED_AT_ONCE: usize = 256;
 /// How long one step of the preparation may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,9 +91,30 @@ impl Conversation {
         Ok(Self { alice, room, bob, sender, receiver })
     }
 
-    /// Seals texts in advance.
-    pub(crate) fn seal(&mut self, count: usize) -> Result<Vec<Bytes>> {
-        (0..count).map(|_| text(&mut self.alice, &mut self.room, 'x')).collect()
+    /// Seals texts in advance, and attends to both sockets now and then.
+    pub(crate) async fn seal(&mut self, count: usize) -> Result<Vec<Bytes>> {
+        let mut bodies = Vec::with_capacity(count);
+        while bodies.len() < count {
+            let some = SEALED_AT_ONCE.min(count - bodies.len());
+            for _ in 0..some {
+                bodies.push(text(&mut self.alice, &mut self.room, 'x')?);
+            }
+            self.attend().await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(bodies)
+    }
+
+    /// Takes what waits at both sockets while nothing is under way, which answers pings: a relay gives up whoever is silent.
+    async fn attend(&mut self) -> Result<()> {
+        while let Some(event) = self.sender.line.waiting() {
+            self.sender.take(event?);
+        }
+        while let Some(event) = self.receiver.waiting() {
+            event?;
+        }
+        self.sender.flush().await?;
+        self.receiver.flush().await
     }
 
     /// Bob comes back after his relay did.

@@ -64,7 +64,7 @@ pub(crate) async fn closed_loop(
     let mut tasks = JoinSet::new();
     let bodies = usize::try_from(outstanding * 4)?.max(MIN_BODIES);
     for mut conversation in conversations {
-        let track = Track::new(conversation.seal(bodies)?);
+        let track = Track::new(conversation.seal(bodies).await?);
         let Conversation { sender, receiver, .. } = conversation;
         let pair = Pair {
             sender,

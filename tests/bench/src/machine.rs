@@ -59,6 +59,12 @@ pub(crate) fn peak_kib(pid: u32) -> Result<u64> {
     status_kib(pid, "VmHWM")
 }
 
+/// Makes a process's peak begin anew at what it holds now: proc_pid_clear_refs(5). An older kernel, or one that forbids it,
+/// leaves the peak as it is.
+pub(crate) fn forget_peak(pid: u32) {
+    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+}
+
 fn status_kib(pid: u32, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("reading {path} for a relay's memory"))?;
@@ -115,5 +121,6 @@ mod tests {
     fn this_process_has_cpu_time_and_memory() {
         assert!(cpu_seconds(std::process::id()).is_ok());
         assert!(resident_kib(std::process::id()).unwrap() > 0);
+        assert!(peak_kib(std::process::id()).unwrap() > 0);
     }
 }

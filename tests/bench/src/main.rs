@@ -4,6 +4,9 @@
 //! two. The generator speaks the client protocol with real keys and really sealed messages, which are made before the
 //! clock starts. A message's latency runs from just before it is written until its push has been decoded at the
 //! receiver. A relay's CPU time and memory are those of its process, from `/proc`.
+//!
+//! A run fails with exit code 1 where a message was lost, came twice or came out of order, and where a figure does not keep
+//! a bound that `--require` set on it; with 2 where it could not be measured.
 
 mod args;
 mod client;
@@ -11,8 +14,10 @@ mod conversation;
 mod flooder;
 mod load;
 mod machine;
+mod paced;
 mod relay;
 mod report;
+mod require;
 mod scenario;
 mod stats;
 
@@ -32,6 +37,8 @@ enum Verdict {
     Sound,
     /// One did not.
     Broken,
+    /// They did, but a figure does not keep its bound.
+    TooBad,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +46,12 @@ fn main() -> ExitCode {
         Ok(Verdict::Sound) => ExitCode::SUCCESS,
         Ok(Verdict::Broken) => {
             tell("error: a message was lost, came twice or came out of order; the rows above say which run");
+            ExitCode::FAILURE
+        }
+        Ok(Verdict::TooBad) => {
+            tell(
+                "error: what was required was not met; the lines under the table, or `required` in the JSON, say what",
+            );
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -56,9 +69,10 @@ fn tell(line: &str) {
 
 fn run(args: &Args) -> Result<Verdict> {
     if let Some(relay) = &args.flood_at {
-        flooder::run(relay, args.seconds)?;
+        flooder::run(relay, args.deluge, args.seconds)?;
         return Ok(Verdict::Sound);
     }
+    args.check_requirements()?;
     if !std::path::Path::new("/proc/self/stat").exists() {
         bail!("CPU time and memory are read from /proc, and there is none: run this on Linux");
     }
@@ -87,7 +101,8 @@ async fn run_all(args: &Args, ground: &Ground) -> Result<Verdict> {
     let mut rows = Vec::new();
     for scenario in args.scenarios() {
         tell(&format!("running {}", scenario.name()));
-        let row = scenario::run(*scenario, args, ground).await?;
+        let mut row = scenario::run(*scenario, args, ground).await?;
+        row.judge(args.required_of(*scenario))?;
         if args.json {
             report::json(&row, &mut io::stdout().lock())?;
         }
@@ -96,5 +111,11 @@ async fn run_all(args: &Args, ground: &Ground) -> Result<Verdict> {
     if !args.json {
         report::table(&rows, &mut io::stdout().lock())?;
     }
-    Ok(if rows.iter().any(report::Row::is_broken) { Verdict::Broken } else { Verdict::Sound })
+    Ok(if rows.iter().any(report::Row::is_broken) {
+        Verdict::Broken
+    } else if rows.iter().all(report::Row::keeps_requirements) {
+        Verdict::Sound
+    } else {
+        Verdict::TooBad
+    })
 }

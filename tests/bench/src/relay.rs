@@ -3,14 +3,17 @@
 //! They are not behind the harness's proxies: those would be part of what is measured.
 
 use std::fs::{self, OpenOptions};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use posthouse_spec::Domain;
-use posthouse_tests::tail;
+use posthouse_tests::{Leash, tail};
+use rand::RngExt as _;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -23,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const READY: &str = "posthouse-relay ready ";
 /// Requests a minute that no scenario comes near.
 const NO_LIMIT: u32 = 10_000_000;
+/// Where relays listen: below the ports that Linux gives to outgoing connections, so that none of those takes the port of a
+/// relay that is down and comes back.
+const PORTS: Range<u16> = 10_000..32_000;
 /// Ports that are tried before it is said that none is free.
-const PORT_TRIES: usize = 16;
+const PORT_TRIES: usize = 64;
 
 /// What all runs stand on.
 #[derive(Debug, Clone)]
@@ -51,11 +57,15 @@ pub(crate) struct Relay {
     program: PathBuf,
     http: SocketAddr,
     pinned: bool,
+    /// The relay's ports, until it takes them.
+    held: Vec<Port>,
     running: Option<Running>,
 }
 
 #[derive(Debug)]
 struct Running {
+    // Let go of first: a process id may be used again once its process is gone.
+    _leash: Leash,
     child: Child,
     pid: u32,
     // Held, so that the relay can write to it for as long as it lives.
@@ -109,16 +119,19 @@ impl Relay {
     fn lay_out(ground: &Ground, folder: &Path, domain: &str, overrides: &Path, sockets: u32) -> Result<Self> {
         let folder = folder.join(domain);
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let (http, peers) = (Port::hold()?, Port::hold()?);
+        let peers_at = peers.address;
         let relay = Self {
             domain: domain.parse()?,
             folder,
             program: ground.program.clone(),
-            http: free_port()?,
+            http: http.address,
             pinned: ground.pinned,
+            held: vec![http, peers],
             running: None,
         };
-        let config = relay.configuration(free_port()?, overrides, sockets);
-        fs::write(relay.folder.join("relay.toml"), config).context("writing a relay's configuration")?;
+        let config = relay.configuration(peers_at, overrides, sockets);
+        fs::write(relay.config(), config).context("writing a relay's configuration")?;
         Ok(relay)
     }
 
@@ -147,9 +160,18 @@ impl Relay {
         machine::peak_kib(self.pid()?)
     }
 
+    /// From here on the peak is counted anew. Where the kernel does not do that, the peak is that of the process's whole life:
+    /// more, never less.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        machine::forget_peak(self.pid()?);
+        Ok(())
+    }
+
     /// Starts the process and waits until it serves.
     pub(crate) async fn start(&mut self) -> Result<()> {
+        self.held.clear();
         let mut child = self.spawn()?;
+        let leash = Leash::on(&child)?;
         let output = child.stdout.take().context("a relay's standard output is not there to be read")?;
         let mut lines = BufReader::new(output).lines();
         let ready = tokio::time::timeout(PATIENCE, wait_ready(&mut lines)).await;
@@ -159,7 +181,7 @@ impl Relay {
             bail!("the relay of {} did not start; {}", self.domain, self.last_words());
         }
         let pid = child.id().context("a relay ended as soon as it had started")?;
-        self.running = Some(Running { child, pid, _output: lines });
+        self.running = Some(Running { _leash: leash, child, pid, _output: lines });
         Ok(())
     }
 
@@ -167,6 +189,38 @@ impl Relay {
     pub(crate) async fn kill(&mut self) -> Result<()> {
         if let Some(mut running) = self.running.take() {
             running.child.kill().await.with_context(|| format!("killing the relay of {}", self.domain))?;
+        }
+        Ok(())
+    }
+
+    /// Stops the process where it stands: its connections stay, and nothing answers on them.
+    pub(crate) async fn freeze(&self) -> Result<()> {
+        self.signal("-STOP").await
+    }
+
+    /// Lets a process go on that was stopped.
+    pub(crate) async fn thaw(&self) -> Result<()> {
+        self.signal("-CONT").await
+    }
+
+    /// How this relay treats another one, as its operator sees it; null where it has nothing against it.
+    pub(crate) async fn conduct_of(&self, other: &str) -> Result<Value> {
+        let mut command = Command::new(&self.program);
+        command.args(["peers", "show", other, "--json", "--config"]).arg(self.config());
+        let shown = self.bare(&mut command).output().await.context("asking a relay about another one")?;
+        if !shown.status.success() {
+            bail!("`peers show {other}` failed: {}", String::from_utf8_lossy(&shown.stderr));
+        }
+        let mut detail: Value =
+            serde_json::from_slice(&shown.stdout).context("`peers show --json` printed no JSON")?;
+        Ok(detail["conduct"].take())
+    }
+
+    async fn signal(&self, signal: &str) -> Result<()> {
+        let pid = self.pid()?.to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().await.context("running `kill`")?;
+        if !status.success() {
+            bail!("sending {signal} to the relay of {} failed: it has ended by itself", self.domain);
         }
         Ok(())
     }
@@ -187,6 +241,10 @@ impl Relay {
         self.folder.join("relay.log")
     }
 
+    fn config(&self) -> PathBuf {
+        self.folder.join("relay.toml")
+    }
+
     fn pid(&self) -> Result<u32> {
         let running = self.running.as_ref();
         running.map(|running| running.pid).with_context(|| format!("the relay of {} is down", self.domain))
@@ -202,15 +260,19 @@ impl Relay {
         } else {
             Command::new(&self.program)
         };
-        command.arg("serve").arg("--config").arg(self.folder.join("relay.toml")).current_dir(&self.folder);
+        command.arg("serve").arg("--config").arg(self.config()).current_dir(&self.folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
-        // Settings from the environment would win over the configuration file.
+        self.bare(&mut command).spawn().with_context(|| format!("starting {}", self.program.display()))
+    }
+
+    /// The command without settings from the environment, which would win over the configuration file.
+    fn bare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("POSTHOUSE_")) {
                 command.env_remove(name);
             }
         }
-        command.spawn().with_context(|| format!("starting {}", self.program.display()))
+        command
     }
 
     fn configuration(&self, peers: SocketAddr, overrides: &Path, sockets: u32) -> String {
@@ -244,17 +306,29 @@ level = "warn"
     }
 }
 
-/// A loopback port that is free for TCP and UDP. It is not held until the relay takes it; a relay that comes back after
-/// an outage must find its old one, so it cannot choose by itself.
-fn free_port() -> Result<SocketAddr> {
-    for _ in 0..PORT_TRIES {
-        let tcp = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-        let address = tcp.local_addr()?;
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
+/// A loopback port that is free for TCP and UDP, held until the relay takes it.
+#[derive(Debug)]
+struct Port {
+    address: SocketAddr,
+    _tcp: TcpListener,
+    _udp: UdpSocket,
+}
+
+impl Port {
+    /// Holds one. A relay that comes back after an outage must find its old one, so it cannot choose by itself.
+    fn hold() -> Result<Self> {
+        for _ in 0..PORT_TRIES {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::rng().random_range(PORTS)));
+            if let (Ok(tcp), Ok(udp)) = (TcpListener::bind(address), UdpSocket::bind(address)) {
+                return Ok(Self { address, _tcp: tcp, _udp: udp });
+            }
         }
+        bail!(
+            "of {PORT_TRIES} ports between {} and {} none is free for TCP and UDP alike",
+            PORTS.start,
+            PORTS.end
+        )
     }
-    bail!("no port is free for TCP and UDP alike")
 }
 
 async fn wait_ready(lines: &mut Lines<BufReader<ChildStdout>>) -> std::io::Result<bool> {

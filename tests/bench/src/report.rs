@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::args::Scenario;
+use crate::require::{Judged, Requirement};
 use crate::stats::Tally;
 
 /// What one scenario found. The names are stable; what a scenario does not measure is null.
@@ -35,8 +36,10 @@ pub(crate) struct Row {
     pub(crate) duplicated: Option<u64>,
     /// Messages that arrived behind a later one.
     pub(crate) reordered: Option<u64>,
-    /// With what it was measured.
+    /// With what it was measured, and the figures that this scenario alone has.
     pub(crate) settings: Map<String, Value>,
+    /// What was required of it.
+    pub(crate) required: Vec<Judged>,
 }
 
 impl Row {
@@ -56,6 +59,7 @@ impl Row {
             duplicated: None,
             reordered: None,
             settings,
+            required: Vec::new(),
         }
     }
 
@@ -65,6 +69,22 @@ impl Row {
         self.duplicated = Some(tally.duplicated);
         self.reordered = Some(tally.reordered);
         self
+    }
+
+    /// Holds requirements against the row.
+    pub(crate) fn judge<'a>(
+        &mut self,
+        requirements: impl Iterator<Item = &'a Requirement>,
+    ) -> serde_json::Result<()> {
+        let row = serde_json::to_value(&*self)?;
+        let figure = |name: &str| row.get(name).or_else(|| self.settings.get(name))?.as_f64();
+        self.required = requirements.map(|required| required.judge(figure(required.figure()))).collect();
+        Ok(())
+    }
+
+    /// Whether all that was required was found.
+    pub(crate) fn keeps_requirements(&self) -> bool {
+        self.required.iter().all(|judged| judged.met)
     }
 
     /// Whether a message was lost, came twice, or came out of order.
@@ -128,6 +148,9 @@ pub(crate) fn table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
         let settings: Vec<String> =
             row.settings.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
         writeln!(out, "\n{}: {}", row.scenario, settings.join(", "))?;
+        for judged in &row.required {
+            writeln!(out, "{}: {judged}", row.scenario)?;
+        }
     }
     Ok(())
 }
@@ -166,6 +189,7 @@ mod tests {
             "duplicated",
             "reordered",
             "settings",
+            "required",
         ] {
             assert!(value.get(name).is_some(), "{name} is missing");
         }
@@ -181,6 +205,22 @@ mod tests {
         assert_eq!(lines[0].len(), lines[1].len());
         assert!(lines[1].contains("1235"));
         assert!(text.ends_with("pairs: tls false\n"));
+    }
+
+    #[test]
+    fn requirements_are_held_against_columns_and_settings_alike() {
+        let requirements: Vec<Requirement> =
+            ["delivered_per_s>=1000", "ratio<=1.2", "p99_ms<=5"].map(|text| text.parse().unwrap()).into();
+        let mut row = row();
+        row.settings.insert("ratio".to_owned(), Value::from(1.1));
+        row.judge(requirements.iter()).unwrap();
+        let met: Vec<bool> = row.required.iter().map(|judged| judged.met).collect();
+        assert_eq!(met, [true, true, false], "what was not measured keeps no bound");
+        assert!(!row.keeps_requirements());
+        let mut out = Vec::new();
+        table(&[row], &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("pairs: required p99_ms<=5, found nothing: NOT MET\n"), "{text}");
     }
 
     #[test]

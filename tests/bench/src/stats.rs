@@ -30,6 +30,12 @@ pub(crate) fn percentile_ms(latencies: &mut [Duration], percent: usize) -> Optio
     Some(latency.as_secs_f64() * 1000.0)
 }
 
+/// A figure with so many digits behind the point: more would claim a precision that no run has.
+pub(crate) fn rounded(value: f64, digits: i32) -> Option<f64> {
+    let scale = 10f64.powi(digits);
+    value.is_finite().then(|| (value * scale).round() / scale)
+}
+
 impl Tally {
     /// Adds what another one counted.
     pub(crate) fn add(&mut self, other: Self) {

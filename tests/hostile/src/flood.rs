@@ -29,10 +29,10 @@ const GARBAGE: usize = 64 * 1024;
 /// How long a connection that cannot be made is left alone.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// What the flood did, and how it was answered.
+/// What a flood did, and how it was answered.
 #[derive(Debug, Default, Clone)]
 pub struct Flooded {
-    /// What was tried, by name.
+    /// What was sent, by name: of what goes over a stream, only that for which the relay opened one.
     pub tried: BTreeMap<&'static str, u64>,
     /// Refusals, by the rule's name.
     pub refused: BTreeMap<&'static str, u64>,
@@ -54,12 +54,12 @@ pub async fn flood(evil: &Identity, relay: &Domain, addresses: &[String], time: 
     flooded.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn count(flooded: &Mutex<Flooded>, what: &'static str) {
+pub(crate) fn count(flooded: &Mutex<Flooded>, what: &'static str) {
     let mut all = flooded.lock().unwrap_or_else(PoisonError::into_inner);
     *all.tried.entry(what).or_default() += 1;
 }
 
-fn refused(flooded: &Mutex<Flooded>, rule: &'static str) {
+pub(crate) fn refused(flooded: &Mutex<Flooded>, rule: &'static str) {
     let mut all = flooded.lock().unwrap_or_else(PoisonError::into_inner);
     *all.refused.entry(rule).or_default() += 1;
 }
@@ -111,34 +111,34 @@ async fn attack(
     let lane = Incarnation::new([7; 16]);
     match nth % 6 {
         0 => {
-            count(flooded, "mute streams");
             let mut stream = streams.open(protocol).await?;
+            count(flooded, "mute streams");
             drop(read_frame::<KeysResponse>(&mut stream).await);
         }
         1 => {
-            count(flooded, "garbage");
             let mut stream = streams.open(protocol).await?;
+            count(flooded, "garbage");
             stream.write_all(&vec![0xa5; GARBAGE]).await?;
             stream.close().await?;
         }
         2 => {
-            count(flooded, "hellos");
             let mut stream = streams.open(posthouse_spec::peer::hello::PROTOCOL).await?;
+            count(flooded, "hellos");
             write_frame(&mut stream, &evil.hello().to_cbor()).await?;
             if let HelloResponse::Refused(refusal) = read_frame(&mut stream).await? {
                 refused(flooded, refusal.rule.name());
             }
         }
         3 => {
-            count(flooded, "lengths of a gibibyte");
             let mut stream = streams.open(protocol).await?;
+            count(flooded, "lengths of a gibibyte");
             stream.write_all(&varint(1 << 30)).await?;
             stream.write_all(&vec![0; GARBAGE]).await?;
             stream.close().await?;
         }
         4 => {
-            count(flooded, "oversized envelopes");
             let mut stream = lane_on(&mut streams, lane).await?;
+            count(flooded, "oversized envelopes");
             stream.write_all(&varint(MAX_ENVELOPE as u64 + 1_000)).await?;
             let bytes = vec![0x5a; GARBAGE];
             for _ in 0..=MAX_ENVELOPE / GARBAGE {
@@ -147,8 +147,8 @@ async fn attack(
             told(read_frame(&mut stream).await?, flooded);
         }
         _ => {
-            count(flooded, "forged envelopes");
             let mut stream = lane_on(&mut streams, lane).await?;
+            count(flooded, "forged envelopes");
             let mut envelope = evil.envelope(relay, lane, 1, &[0; 1024]);
             envelope.origin = relay.clone();
             let signed = evil.node.sign(&envelope).as_bytes().clone();

@@ -1,6 +1,6 @@
 //! A relay of our own making that speaks libp2p and means no good: it can say anything at any time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -21,6 +21,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The largest answer that this peer reads, bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// How long the relay may take for anything, answers and streams: longer than each of its own deadlines.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A relay that is silent fails a test, and does not hold it up.
+async fn within<T>(what: &str, doing: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(PATIENCE, doing).await {
+        Ok(done) => done.with_context(|| what.to_owned()),
+        Err(_) => bail!("{what}: the relay was silent for {} s", PATIENCE.as_secs()),
+    }
+}
 
 /// The time now, as an honest peer would tell it.
 pub fn now() -> Millis {
@@ -75,6 +85,15 @@ impl Identity {
         let body = manifest.as_bytes().clone();
         let server = AbortOnDropHandle::new(tokio::spawn(serve(listener, body)));
         Ok(Self { domain, root, node, manifest, url, _server: server })
+    }
+
+    /// The id of its node.
+    ///
+    /// # Errors
+    /// The key is none for libp2p.
+    pub fn peer_id(&self) -> Result<PeerId> {
+        let mut seed = *self.node.seed();
+        Ok(libp2p::identity::Keypair::ed25519_from_bytes(&mut seed)?.public().to_peer_id())
     }
 
     /// What an honest relay with these keys would say first.
@@ -153,9 +172,7 @@ impl Connection {
             )?
             .with_quic()
             .with_behaviour(|_| libp2p_stream::Behaviour::new())?
-            .with_swarm_config(|config| {
-                config.with_idle_connection_timeout(std::time::Duration::from_secs(600))
-            })
+            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
         let address: Multiaddr = address.parse()?;
         let relay = address
@@ -173,7 +190,7 @@ impl Connection {
     /// # Errors
     /// The connection is gone.
     pub async fn open(&mut self, protocol: &'static str) -> Result<Stream> {
-        Ok(self.control.open_stream(self.relay, StreamProtocol::new(protocol)).await?)
+        self.streams().open(protocol).await
     }
 
     /// Says hello and takes the answer.
@@ -181,10 +198,7 @@ impl Connection {
     /// # Errors
     /// The connection is gone, or the answer is none.
     pub async fn hello(&mut self, hello: &Hello) -> Result<HelloResponse> {
-        let mut stream = self.open(posthouse_spec::peer::hello::PROTOCOL).await?;
-        write_frame(&mut stream, &hello.to_cbor()).await?;
-        stream.close().await?;
-        read_frame(&mut stream).await
+        self.streams().hello(hello).await
     }
 
     /// A handle with which streams are opened elsewhere; they live as long as this.
@@ -195,9 +209,7 @@ impl Connection {
 
     /// Opens a stream, says nothing, and waits for what the relay makes of it.
     pub async fn flood(&self) -> Option<PeerRule> {
-        let mut control = self.control.clone();
-        let protocol = StreamProtocol::new(posthouse_spec::peer::deliver::PROTOCOL);
-        let mut stream = control.open_stream(self.relay, protocol).await.ok()?;
+        let mut stream = self.streams().open(posthouse_spec::peer::deliver::PROTOCOL).await.ok()?;
         match read_frame(&mut stream).await {
             Ok(ReceiptFrame::Refused(refusal)) => Some(refusal.rule),
             _ => None,
@@ -230,7 +242,19 @@ impl Streams {
     /// # Errors
     /// The connection is gone, or the relay refuses the stream.
     pub async fn open(&mut self, protocol: &'static str) -> Result<Stream> {
-        Ok(self.control.open_stream(self.relay, StreamProtocol::new(protocol)).await?)
+        let opening = self.control.open_stream(self.relay, StreamProtocol::new(protocol));
+        within("opening a stream", async { Ok(opening.await?) }).await
+    }
+
+    /// Says hello and takes the answer.
+    ///
+    /// # Errors
+    /// The connection is gone, or the answer is none.
+    pub async fn hello(&mut self, hello: &Hello) -> Result<HelloResponse> {
+        let mut stream = self.open(posthouse_spec::peer::hello::PROTOCOL).await?;
+        write_frame(&mut stream, &hello.to_cbor()).await?;
+        within("ending a hello", async { Ok(stream.close().await?) }).await?;
+        read_frame(&mut stream).await
     }
 }
 
@@ -257,8 +281,11 @@ pub async fn send_envelope(stream: &mut Stream, envelope: Bytes) -> Result<Recei
 pub async fn write_frame(stream: &mut Stream, bytes: &[u8]) -> Result<()> {
     let mut frame = varint(bytes.len() as u64);
     frame.extend_from_slice(bytes);
-    stream.write_all(&frame).await?;
-    Ok(stream.flush().await?)
+    let writing = async {
+        stream.write_all(&frame).await?;
+        Ok(stream.flush().await?)
+    };
+    within("writing a frame", writing).await
 }
 
 /// An unsigned LEB128 number.
@@ -280,10 +307,15 @@ pub fn varint(mut value: u64) -> Vec<u8> {
 /// # Errors
 /// The stream broke, or what came is no frame.
 pub async fn read_frame<T: Cbor>(stream: &mut Stream) -> Result<T> {
+    let bytes = within("reading a frame", read_bytes(stream)).await?;
+    Ok(T::from_cbor(&bytes)?)
+}
+
+async fn read_bytes(stream: &mut Stream) -> Result<Vec<u8>> {
     let mut len = 0usize;
     for shift in (0..).step_by(7) {
         let mut byte = [0];
-        stream.read_exact(&mut byte).await.context("reading a frame's length")?;
+        stream.read_exact(&mut byte).await.context("its length")?;
         len |= usize::from(byte[0] & 0x7f) << shift;
         if byte[0] & 0x80 == 0 {
             break;
@@ -296,6 +328,6 @@ pub async fn read_frame<T: Cbor>(stream: &mut Stream) -> Result<T> {
         bail!("an answer of {len} bytes");
     }
     let mut bytes = vec![0; len];
-    stream.read_exact(&mut bytes).await.context("reading a frame")?;
-    Ok(T::from_cbor(&bytes)?)
+    stream.read_exact(&mut bytes).await.context("its bytes")?;
+    Ok(bytes)
 }

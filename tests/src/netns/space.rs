@@ -17,6 +17,10 @@ use crate::tools;
 
 /// What the names of our namespaces begin with; the process id and a number follow.
 const PREFIX: &str = "posthouse-test-";
+/// Through which TAP devices are made.
+const TUN: &str = "/dev/net/tun";
+/// What the system says for EPERM, to a program and through one.
+const FORBIDDEN: &str = "Operation not permitted";
 /// The network of the segment: addresses look public and are nobody's here.
 const SEGMENT: [u8; 2] = [11, 7];
 /// What a home's router does: answers from outside come in, nothing else does; what goes out bears its address.
@@ -115,6 +119,21 @@ fn sweep() -> Result<()> {
     Ok(())
 }
 
+/// Networks could not be made. Where this machine forbids it, that is said loudly; anything else fails in CI, or a fault of
+/// these tests would look like a machine that lets nobody make any.
+fn not_made(error: &anyhow::Error) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let root = std::fs::metadata("/proc/self")?.uid() == 0;
+    let forbidden = !root || !Path::new(TUN).exists() || format!("{error:#}").contains(FORBIDDEN);
+    let what = format!("making networks ({error:#})");
+    if forbidden {
+        let how = format!("Run it as root, or with the capabilities NET_ADMIN and SYS_ADMIN and with {TUN}.");
+        tools::not_permitted(&what, &how);
+        return Ok(());
+    }
+    tools::missing(&what, "a kernel with bridges, TAP devices and nftables, and nobody else in the way")
+}
+
 /// A place at which relays run: a namespace, its wire to the segment, and at home a router between.
 #[derive(Debug)]
 pub struct Site {
@@ -122,10 +141,38 @@ pub struct Site {
     address: Ipv4Addr,
     at_home: bool,
     wire: Wire,
-    _router: Option<Space>,
+    router: Option<Space>,
 }
 
 impl Site {
+    /// Lets nothing pass between this site and another one, each way, until [`Site::let_pass`]. Others are met as before.
+    ///
+    /// # Errors
+    /// The kernel takes no such rule.
+    pub fn shut_out(&self, other: &Site) -> Result<()> {
+        let address = other.address;
+        let chain = |hook| {
+            format!(
+                "chain {hook} {{ type filter hook {hook} priority -10; ip saddr {address} drop; ip daddr {address} drop; }}"
+            )
+        };
+        let chains = ["input", "forward", "output"].map(chain).join("\n");
+        self.gate().run("nft -f -", &format!("table ip shut {{\n{chains}\n}}\n"))
+    }
+
+    /// Lets everything pass again.
+    ///
+    /// # Errors
+    /// Nobody was shut out.
+    pub fn let_pass(&self) -> Result<()> {
+        self.gate().run("nft delete table ip shut", "")
+    }
+
+    /// Through which all goes that comes and leaves: the router, if there is one.
+    fn gate(&self) -> &Space {
+        self.router.as_ref().unwrap_or(&self.space)
+    }
+
     /// The address by which others see it: its own, or its router's.
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
@@ -184,12 +231,7 @@ impl Internet {
         let backbone = match Space::new(name.clone()).and_then(|space| Self::try_out(&space).map(|()| space))
         {
             Ok(space) => space,
-            Err(error) => {
-                let how =
-                    "Run it as root, or with the capabilities NET_ADMIN and SYS_ADMIN and with /dev/net/tun.";
-                tools::not_permitted(&format!("making networks ({error:#})"), how);
-                return Ok(None);
-            }
+            Err(error) => return not_made(&error).map(|()| None),
         };
         backbone.ip(&["link", "add", "segment", "type", "bridge"])?;
         backbone.ip(&["link", "set", "segment", "up"])?;
@@ -216,7 +258,7 @@ impl Internet {
         let wire = self.wire(&space, number)?;
         space.ip(&["addr", "add", &format!("{address}/16"), "dev", "wan"])?;
         space.ip(&["link", "set", "wan", "up"])?;
-        Ok(Site { space, address, at_home: false, wire, _router: None })
+        Ok(Site { space, address, at_home: false, wire, router: None })
     }
 
     /// A site at home: a private network behind a router that masquerades, and no port is open.
@@ -238,7 +280,7 @@ impl Internet {
         space.ip(&["route", "add", "default", "via", &format!("192.168.{number}.1")])?;
         router.run("sysctl -q -w net.ipv4.ip_forward=1", "")?;
         router.run("nft -f -", ROUTER)?;
-        Ok(Site { space, address, at_home: true, wire, _router: Some(router) })
+        Ok(Site { space, address, at_home: true, wire, router: Some(router) })
     }
 
     fn next(&mut self) -> (u8, Ipv4Addr) {

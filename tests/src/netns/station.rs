@@ -22,6 +22,9 @@ const READY: &str = "posthouse-relay ready ";
 const URL: &str = "http://127.0.0.1:6480";
 /// How often a relay is asked about something of which it tells nobody.
 const ASKING: Duration = Duration::from_millis(100);
+/// How long a relay may take to find its way: hole punching and AutoNAT have pauses of their own, which a busy machine makes
+/// longer.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A relay at a site of its own.
 #[derive(Debug)]
@@ -163,16 +166,8 @@ impl Station {
     /// # Errors
     /// It does not become so, with the end of the log.
     pub async fn until_via(&self, domain: &str, wanted: impl Fn(&str) -> bool) -> Result<String> {
-        let wait = async {
-            loop {
-                if let Some(via) = self.via(domain).await?.filter(|via| wanted(via)) {
-                    return anyhow::Ok(via);
-                }
-                tokio::time::sleep(ASKING).await;
-            }
-        };
-        let what = format!("{}: the way to {domain}", self.domain);
-        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+        let look = async || Ok(self.via(domain).await?.filter(|via| wanted(via)));
+        self.until(&format!("the way to {domain}"), look).await
     }
 
     /// Waits until the relay knows by others' attempts that it is `public`, or `private`.
@@ -180,21 +175,15 @@ impl Station {
     /// # Errors
     /// It does not learn it, with the end of the log.
     pub async fn until_standing(&self, standing: &str) -> Result<()> {
-        let wait = async {
-            loop {
-                let output = self.command(&["reach", "--json"]).output().await?;
-                if !output.status.success() {
-                    bail!("`reach` failed: {}", String::from_utf8_lossy(&output.stderr));
-                }
-                let reach: Value = serde_json::from_slice(&output.stdout).context("what `reach` printed")?;
-                if reach["standing"] == standing {
-                    return anyhow::Ok(());
-                }
-                tokio::time::sleep(ASKING).await;
+        let look = async || {
+            let output = self.command(&["reach", "--json"]).output().await?;
+            if !output.status.success() {
+                bail!("`reach` failed: {}", String::from_utf8_lossy(&output.stderr));
             }
+            let reach: Value = serde_json::from_slice(&output.stdout).context("what `reach` printed")?;
+            Ok((reach["standing"] == standing).then_some(()))
         };
-        let what = format!("{}: learning that it is {standing}", self.domain);
-        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+        self.until(&format!("learning that it is {standing}"), look).await
     }
 
     /// Waits until no connection to another relay stands.
@@ -202,14 +191,8 @@ impl Station {
     /// # Errors
     /// It stands on, with the end of the log.
     pub async fn until_apart(&self, domain: &str) -> Result<()> {
-        let wait = async {
-            while self.via(domain).await?.is_some() {
-                tokio::time::sleep(ASKING).await;
-            }
-            anyhow::Ok(())
-        };
-        let what = format!("{}: the end of the connection to {domain}", self.domain);
-        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+        let look = async || Ok(self.via(domain).await?.is_none().then_some(()));
+        self.until(&format!("the end of the connection to {domain}"), look).await
     }
 
     /// Waits until the relay's log says something.
@@ -217,14 +200,24 @@ impl Station {
     /// # Errors
     /// It does not, with the end of the log.
     pub async fn until_logged(&self, words: &str) -> Result<()> {
-        let wait = async {
-            while !self.whole_log()?.contains(words) {
+        let look = async || Ok(self.whole_log()?.contains(words).then_some(()));
+        self.until(&format!("waiting for `{words}` in the log"), look).await
+    }
+
+    async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+        let looking = async {
+            loop {
+                if let Some(found) = look().await? {
+                    return anyhow::Ok(found);
+                }
                 tokio::time::sleep(ASKING).await;
             }
-            anyhow::Ok(())
         };
-        let what = format!("{}: waiting for `{words}` in the log", self.domain);
-        within(&what, wait).await.with_context(|| format!("its log ends:\n{}", self.log()))?
+        let slow = || {
+            let (domain, seconds) = (&self.domain, PATIENCE.as_secs());
+            format!("{domain}: {what} took longer than {seconds} s; its log ends:\n{}", self.log())
+        };
+        tokio::time::timeout(PATIENCE, looking).await.with_context(slow)?
     }
 
     fn config(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! A hostile peer meets a relay: each misbehaviour ends in the rule that it breaks, and honest traffic goes on.
 
+mod questions;
 mod verdicts;
 
 use anyhow::{Result, bail, ensure};
@@ -21,7 +22,7 @@ const LANE: Incarnation = Incarnation::new([7; 16]);
 const STREAMS: usize = 10_000;
 /// Streams of the flood that are open at one time.
 const STREAMS_AT_ONCE: usize = 400;
-/// How much the relay may grow while a peer opens thousands of streams, KiB.
+/// How much the relay may grow while a peer opens thousands of streams, at its peak, KiB.
 const GROWTH_LIMIT_KIB: u64 = 64 * 1024;
 
 /// A relay `a.localhost` that knows where to find the hostile peer and its honest neighbour.
@@ -161,7 +162,7 @@ async fn a_length_of_one_gibibyte_is_refused_before_anything_is_allocated() -> R
     stream.write_all(&varint(1 << 30)).await?;
     stream.flush().await?;
     refused_with(&read_frame(&mut stream).await?, PeerRule::FrameTooLong)?;
-    let grown = scene.relay().resident_kib()?.saturating_sub(before);
+    let grown = scene.relay().peak_kib()?.saturating_sub(before);
     ensure!(grown < GROWTH_LIMIT_KIB, "the relay grew by {grown} KiB");
     Ok(())
 }
@@ -242,7 +243,7 @@ async fn ten_thousand_streams_are_bounded_and_honest_traffic_goes_on() -> Result
         too_many += usize::from(answer == Some(PeerRule::TooManyStreams));
     }
     ensure!(too_many > 0, "not one of {STREAMS} streams was refused by {}", PeerRule::TooManyStreams);
-    let grown = scene.relay().resident_kib()?.saturating_sub(before);
+    let grown = scene.relay().peak_kib()?.saturating_sub(before);
     ensure!(grown < GROWTH_LIMIT_KIB, "the relay grew by {grown} KiB");
 
     alice.send(&bob, "still here").await?;

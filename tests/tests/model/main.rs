@@ -14,6 +14,9 @@ use stateright::{Checker, Model, Property};
 
 use state::{BREAKS, CRASHES, MESSAGES, State};
 
+/// Different states that there are at least: a model that has lost a step keeps its laws with ease.
+const STATES: usize = 1_000;
+
 /// A bug, planted in the model alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mutation {
@@ -23,6 +26,8 @@ enum Mutation {
     AcceptBeforeDurable,
     /// The cursor is not written with the items.
     ForgetTheCursor,
+    /// The destination acknowledges nothing.
+    AcknowledgeNothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +87,8 @@ impl Model for Delivery {
         when(state.take.is_some(), Action::CommitDestination);
         let owed = state.receiver.clone().is_some_and(|mut receiver| receiver.poll_ack().is_some());
         when(
-            owed && (state.take.is_none() || self.is(Mutation::AcknowledgeBeforeDurable)),
+            owed && !self.is(Mutation::AcknowledgeNothing)
+                && (state.take.is_none() || self.is(Mutation::AcknowledgeBeforeDurable)),
             Action::Acknowledge,
         );
         when(!state.receipts.is_empty(), Action::Receipt);
@@ -149,10 +155,12 @@ impl Model for Delivery {
             Property::always("it ends only when everything has arrived", |model: &Self, state: &State| {
                 let mut actions = Vec::new();
                 model.actions(state, &mut actions);
-                actions.retain(|action| !matches!(action, Action::CrashOrigin | Action::CrashDestination));
+                // Nobody may wait for a mishap to help on.
+                actions.retain(|action| {
+                    !matches!(action, Action::CrashOrigin | Action::CrashDestination | Action::Break)
+                });
                 !actions.is_empty() || state.is_complete()
             }),
-            Property::eventually("everything arrives", |_, state: &State| state.is_complete()),
             Property::sometimes("everything arrives, whatever has crashed", |_, state: &State| {
                 state.is_complete() && state.crashes == 0 && state.breaks == 0
             }),
@@ -160,14 +168,13 @@ impl Model for Delivery {
     }
 }
 
-const LAWS: [&str; 7] = [
+const LAWS: [&str; 6] = [
     "effectively once, and in order",
     "what the device is told is accepted is durable",
     "what the origin is told is received is durable",
     "what is accepted waits or has arrived",
     "neither relay sees a rule broken",
     "it ends only when everything has arrived",
-    "everything arrives",
 ];
 
 fn threads() -> usize {
@@ -184,6 +191,10 @@ fn the_protocol_keeps_its_laws_in_every_state() {
         checker.unique_state_count(),
         checker.max_depth()
     );
+    assert!(
+        checker.unique_state_count() >= STATES,
+        "so few states are another model: look which step was lost, or write their number here anew"
+    );
     for law in LAWS {
         checker.assert_no_discovery(law);
     }
@@ -192,9 +203,12 @@ fn the_protocol_keeps_its_laws_in_every_state() {
 
 #[test]
 fn a_planted_bug_has_a_counterexample() {
-    for mutation in
-        [Mutation::AcknowledgeBeforeDurable, Mutation::AcceptBeforeDurable, Mutation::ForgetTheCursor]
-    {
+    for mutation in [
+        Mutation::AcknowledgeBeforeDurable,
+        Mutation::AcceptBeforeDurable,
+        Mutation::ForgetTheCursor,
+        Mutation::AcknowledgeNothing,
+    ] {
         let checker = Delivery(Some(mutation))
             .checker()
             .threads(threads())

@@ -154,7 +154,7 @@ impl State {
                             let bytes = Bytes::copy_from_slice(&message.to_be_bytes());
                             self.rows.push_back(OutboundItem { seq: self.ledger.number(), bytes });
                             if let Some(sender) = &mut self.sender {
-                                sender.handle_wake();
+                                sender.handle_wake(NOW);
                             }
                         }
                         NumberCheck::Repeat => {}

@@ -28,18 +28,29 @@ async fn two_relays_at_home_meet_by_circuit_and_then_through_a_punched_hole() ->
     let Some(mut internet) = Internet::open()? else { return Ok(()) };
     let p = public(&mut internet).await?;
     let a = home(&mut internet, "a.example").await?;
-    let b = home(&mut internet, "b.example").await?;
+    let mut b = home(&mut internet, "b.example").await?;
     let alice = a.register("alice").await?;
     let bob = b.register("bob").await?;
 
-    // Their first letters have no other way than the circuit, and go on over the direct connection.
+    // While nothing passes between the two routers, their first letters have no other way than the circuit.
+    a.site().shut_out(b.site())?;
     alice.befriend(&bob).await?;
+    for (here, there) in [(&a, &b), (&b, &a)] {
+        let via = here.via(there.domain()).await?;
+        ensure!(via.as_deref() == Some("circuit"), "{} goes by {via:?}", here.domain());
+    }
+    ensure!(p.whole_log()?.contains("a circuit is carried"), "the public relay carried it: {}", p.log());
+
+    // The next circuit, with the way open, is the beginning of a direct connection.
+    a.site().let_pass()?;
+    b.stop().await?;
+    b.start().await?;
+    alice.send(&bob, "the way is open").await?;
+    bob.expect(&["the way is open"]).await?;
     for (here, there) in [(&a, &b), (&b, &a)] {
         let via = here.until_via(there.domain(), |via| via != "circuit").await?;
         ensure!(via == "quic", "QUIC comes first, not {via}");
     }
-    ensure!(a.whole_log()?.contains("via=\"circuit\""), "it began with a circuit: {}", a.log());
-    ensure!(p.whole_log()?.contains("a circuit is carried"), "the public relay carried it: {}", p.log());
     a.until_logged("a direct connection has taken the circuit's place").await?;
 
     // With the public relay gone there is nothing but the punched hole.

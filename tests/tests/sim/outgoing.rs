@@ -83,12 +83,13 @@ impl World {
     }
 
     fn nudge(&mut self, relay: RelayNo, lane: LaneKey) {
+        let now = Millis(self.now);
         let memory = &mut self.relays[relay].memory;
         let Some(work) = memory.work.get_mut(&lane).filter(|work| work.leave_by.is_none()) else { return };
         if memory.schedule.handle_look(&id(lane)) {
             work.idle = false;
             if let Some(sender) = &mut work.sender {
-                sender.handle_wake();
+                sender.handle_wake(now);
             }
             self.go_on_sending(relay, lane);
         }
@@ -179,7 +180,7 @@ impl World {
             }
             work.idle = memory.schedule.handle_caught_up(&id(lane));
             if !work.idle && memory.schedule.handle_look(&id(lane)) {
-                sender.handle_wake();
+                sender.handle_wake(Millis(now));
             } else if !work.idle {
                 break;
             }

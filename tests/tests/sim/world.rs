@@ -20,6 +20,9 @@ use crate::trace::{Trace, Tracing};
 
 /// How long the world may take to come to rest when the faults are over, milliseconds: the longest backoff, twice.
 const REST_MS: u64 = 2 * posthouse_federation::retry::MAX_DELAY_MS;
+/// How long the world goes on from its first moment of rest, milliseconds: what is under way then, late and twice, still comes
+/// and must change nothing.
+const LINGER_MS: u64 = 30_000;
 /// Most events of one world: a world that runs in circles ends.
 const MAX_EVENTS: u64 = 400_000;
 /// How often a relay looks after itself, milliseconds.
@@ -211,11 +214,11 @@ impl World {
 
     /// Runs the world to its rest, or to the first broken law.
     pub(crate) fn run(&mut self) {
-        let mut rested = false;
+        let (mut rested, mut end) = (false, None);
         while let Some(Reverse(due)) = self.queue.pop() {
             self.now = self.now.max(due.at);
             self.events += 1;
-            if self.events > MAX_EVENTS || self.now > self.plan.quiet_at + REST_MS {
+            if self.events > MAX_EVENTS || self.now > self.plan.quiet_at + REST_MS + LINGER_MS {
                 break;
             }
             self.happen(due.event);
@@ -226,8 +229,10 @@ impl World {
                 self.check_bounds();
             }
             if self.now > self.plan.quiet_at && self.relays.iter().all(|relay| relay.up) && self.is_quiet() {
-                rested = true;
-                break;
+                rested = self.now >= *end.get_or_insert(self.now + LINGER_MS);
+                if rested {
+                    break;
+                }
             }
         }
         if rested {

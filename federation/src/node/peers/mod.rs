@@ -8,7 +8,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
@@ -177,15 +177,12 @@ impl Peers {
         lock(&self.table).connections.get(&connection).is_some_and(|known| known.inbound)
     }
 
-    /// The relay as which a connected node has said hello.
+    /// The relay as which a connected node has said hello, last if as several.
     pub(crate) fn domain_of(&self, peer: PeerId) -> Option<Domain> {
         let table = lock(&self.table);
-        let mut domains = table
-            .connections
-            .values()
-            .filter(|known| known.peer == peer)
-            .filter_map(|known| known.session.borrow().as_ref().map(|session| session.domain.clone()));
-        domains.next()
+        let connections = table.connections.values().filter(|known| known.peer == peer);
+        let sessions = connections.filter_map(|known| known.session.borrow().clone());
+        sessions.max_by_key(|session| session.number).map(|session| session.domain.clone())
     }
 
     /// The relays of which anything is remembered.
@@ -193,12 +190,9 @@ impl Peers {
         lock(&self.table).peers.keys().cloned().collect()
     }
 
-    /// The connections of sessions with relays that are so.
-    pub(crate) fn sessions_where(&self, so: impl Fn(&Domain) -> bool) -> Vec<ConnectionId> {
-        let with = |(id, known): (&ConnectionId, &Connection)| {
-            known.session.borrow().as_ref().is_some_and(|session| so(&session.domain)).then_some(*id)
-        };
-        lock(&self.table).connections.iter().filter_map(with).collect()
+    /// All connections of the nodes that have said hello as relays that are so.
+    pub(crate) fn connections_of(&self, so: impl Fn(&Domain) -> bool) -> Vec<ConnectionId> {
+        lock(&self.table).connections_of_nodes(|session| so(&session.domain))
     }
 
     /// A relay has a newer manifest: its sessions are measured by that from now on.
@@ -226,14 +220,9 @@ impl Peers {
 
     /// Connections with nodes that their relay's manifest does not list any more, or not at this time.
     pub(crate) fn delisted(&self, now: Millis) -> Vec<ConnectionId> {
-        let delisted = |(id, known): (&ConnectionId, &Connection)| {
-            let session = known.session.borrow();
-            let gone = |session: &Arc<Session>| {
-                !node_key_of(&session.peer).is_some_and(|key| session.manifest.lists_node(&key, now))
-            };
-            session.as_ref().is_some_and(gone).then_some(*id)
-        };
-        lock(&self.table).connections.iter().filter_map(delisted).collect()
+        lock(&self.table).connections_of_nodes(|session| {
+            !node_key_of(&session.peer).is_some_and(|key| session.manifest.lists_node(&key, now))
+        })
     }
 
     /// The current session with each relay that is connected.
@@ -298,6 +287,15 @@ impl Table {
         let peer = Arc::new(Peer::new(limits));
         self.peers.insert(domain.clone(), Arc::clone(&peer));
         peer
+    }
+
+    /// All connections of the nodes that have such a session. Those on which nothing was said yet go with it: they are
+    /// the same node's.
+    fn connections_of_nodes(&self, such: impl Fn(&Session) -> bool) -> Vec<ConnectionId> {
+        let sessions = self.connections.values().filter_map(|known| known.session.borrow().clone());
+        let nodes: HashSet<PeerId> = sessions.filter(|s| such(s)).map(|session| session.peer).collect();
+        let theirs = self.connections.iter().filter(|(_, known)| nodes.contains(&known.peer));
+        theirs.map(|(id, _)| *id).collect()
     }
 
     fn newest(&self, domain: &Domain) -> Option<Arc<Session>> {

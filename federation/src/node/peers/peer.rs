@@ -22,6 +22,8 @@ const MAX_REQUESTS: usize = 16;
 /// Frames of one relay above [`SMALL_FRAME`](crate::codec::SMALL_FRAME) that are being read or worked on at once: one on each
 /// lane, and some questions. The rest waits in the windows of its streams.
 const MAX_LARGE_FRAMES: usize = 6;
+/// Answers of one relay above that size that are being read at once.
+const MAX_LARGE_ANSWERS: usize = 3;
 
 /// A connection on which both sides have said hello.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub(crate) struct Peer {
     pub(crate) requests: Semaphore,
     /// Places for its large frames, on all its streams.
     pub(crate) large_frames: Arc<Semaphore>,
+    /// Places for its large answers. They are others than those: whatever is worked on may have to ask before it is done.
+    pub(crate) large_answers: Arc<Semaphore>,
     /// What it may bring and ask yet.
     budget: Mutex<Budget>,
     state: Mutex<PeerState>,
@@ -88,6 +92,7 @@ impl Peer {
             dialling: tokio::sync::Mutex::default(),
             requests: Semaphore::new(MAX_REQUESTS),
             large_frames: Arc::new(Semaphore::new(MAX_LARGE_FRAMES)),
+            large_answers: Arc::new(Semaphore::new(MAX_LARGE_ANSWERS)),
             budget: Mutex::new(Budget::new(limits)),
             state: Mutex::default(),
         }

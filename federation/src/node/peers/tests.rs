@@ -94,3 +94,22 @@ fn whoever_never_says_hello_is_found_out() {
     peers.opened(connection(3), PeerId::random(), true, Millis(50));
     assert_eq!(peers.mute(Millis(50)), vec![connection(1)]);
 }
+
+#[test]
+fn whoever_loses_its_session_for_a_reason_loses_what_it_has_opened_besides() {
+    let (peers, node, other) = (Peers::default(), PeerId::random(), PeerId::random());
+    for (n, of) in [(1, node), (2, node), (3, other)] {
+        peers.opened(connection(n), of, true, Millis(1));
+    }
+    peers.introduced(connection(1), manifest("a.example"), PEER_VERSION);
+    let sorted = |mut all: Vec<ConnectionId>| {
+        all.sort();
+        all
+    };
+    let both = vec![connection(1), connection(2)];
+    assert_eq!(sorted(peers.connections_of(|domain| domain.as_str() == "a.example")), both);
+    assert_eq!(sorted(peers.delisted(Millis(1))), both, "the manifest lists no node");
+    assert_eq!(peers.domain_of(node).map(|domain| domain.to_string()).as_deref(), Some("a.example"));
+    peers.closed(connection(1));
+    assert_eq!(peers.domain_of(node), None, "though it is still connected");
+}

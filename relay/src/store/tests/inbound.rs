@@ -188,6 +188,26 @@ async fn refusals_are_told_long_after_mailbags_have_brought_them_and_no_more_tha
 }
 
 #[tokio::test]
+async fn a_refusal_is_told_however_much_came_behind_it() {
+    let world = World::new().await;
+    world.found(&[&world.alice, &world.bob]).await;
+    world.store.set_block(&world.alice.who.account, &world.bob.who.account, true).await.unwrap();
+    let garbage = || InboundItem::read(&Bytes::from_static(&[0xff])).unwrap();
+    let good = InboundItem::read(&Bytes::from(message(0, "good").to_cbor())).unwrap();
+    let receive = async |first, items| {
+        world.store.receive_messages(NOW, from_b(), LaneSeq(first), items).await.unwrap();
+    };
+    receive(1, vec![garbage()]).await;
+    let mut next = 2;
+    while next < MAX_UNHEARD + 2 {
+        receive(next, vec![good.clone(); 1024]).await;
+        next += 1024;
+    }
+    receive(next, vec![garbage()]).await;
+    assert_eq!(world.store.resume_at(&from_b(), LaneSeq(1)).await.unwrap(), LaneSeq(1));
+}
+
+#[tokio::test]
 async fn what_one_origin_puts_aside_in_all_rooms_is_bounded() {
     let world = World::new().await;
     let many = "INSERT INTO aside (room, origin, hub, needs, received, item) \

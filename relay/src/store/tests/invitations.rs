@@ -4,12 +4,15 @@ use bytes::Bytes;
 use posthouse_crypto::{Verified, commit_hash, key_package_hash, verify};
 use posthouse_spec::account::{ClaimedKeyPackages, Invited, KeyClaim};
 use posthouse_spec::cbor::{List, Octets};
+use posthouse_spec::envelope::LaneClass;
+use posthouse_spec::peer::deliver::ItemRefusal;
 use posthouse_spec::room::{Suite, WelcomeBundle};
-use posthouse_spec::{AccountId, Epoch, Incarnation, Millis, RoomId, Ticket};
+use posthouse_spec::{AccountId, Epoch, Incarnation, LaneSeq, Millis, RoomId, Ticket};
 
+use super::super::LanePlace;
 use super::super::rooms::StepOutcome;
 use super::super::tickets::Invitation;
-use super::super::types::{ClaimOutcome, KeyPackageStock, StockedKeyPackage};
+use super::super::types::{ClaimOutcome, Incoming, KeyPackageStock, StockedKeyPackage};
 use super::support::*;
 use crate::mailbox::MailboxKey;
 
@@ -131,6 +134,28 @@ async fn a_welcome_without_a_ticket_brings_no_room() {
     assert_eq!(outcome, StepOutcome::NoTicket { without: vec![world.alice.who.device] });
     assert!(world.store.room(ROOM).await.unwrap().is_none());
     assert!(world.mailbox(&world.alice).await.is_empty());
+}
+
+#[tokio::test]
+async fn that_a_ticket_was_missing_is_told_again_where_the_acknowledgement_was_lost() {
+    let world = World::new().await;
+    let lane = Incoming { class: LaneClass::Control, ..from_b() };
+    let place = |seq| Some(LanePlace { lane: lane.clone(), seq: LaneSeq(seq) });
+    let forged = invited(&world.alice.who, &[1; 4], Ticket::new([9; 32]));
+    let welcome = || invitation(&world.bob, vec![forged.clone()]);
+    let commit = commit_hash(&welcome().decided.commit);
+    let at_one = state(Epoch(1), &[&world.bob, &world.alice]);
+    world.store.adopt_room(NOW, at_one, welcome(), commit, place(1)).await.unwrap();
+    world.store.invite(NOW, welcome(), place(2)).await.unwrap();
+    world.found(&[&world.alice, &world.bob]).await;
+    let mut step = advance(Epoch(0), &[&world.alice, &world.bob]);
+    (step.strict, step.invitation, step.place) = (false, Some(welcome()), place(3));
+    world.store.advance_room(NOW, step).await.unwrap();
+    assert_eq!(world.store.cursor(&lane).await.unwrap(), LaneSeq(4));
+    assert_eq!(world.store.resume_at(&lane, LaneSeq(1)).await.unwrap(), LaneSeq(1));
+    let told = world.store.refused_before(&lane, LaneSeq(1), LaneSeq(4)).await.unwrap();
+    let told: Vec<_> = told.into_iter().map(|item| (item.seq.0, item.reason)).collect();
+    assert_eq!(told, [1, 2, 3].map(|seq| (seq, ItemRefusal::NoTicket)));
 }
 
 #[tokio::test]

@@ -166,6 +166,59 @@ async fn a_restore_is_known_however_often_the_relay_starts_before_it_meets_the_o
 }
 
 #[tokio::test]
+async fn what_a_copy_numbers_anew_is_left_in_a_life_that_nobody_has_met() {
+    let mut world = World::with_room().await;
+    let lane = to_b(LaneClass::Messages);
+    for n in 1..=2 {
+        assert_eq!(world.submit(&world.alice, n, b"before").await, SubmitOutcome::Accepted);
+    }
+    assert_eq!(world.lane(LaneClass::Messages).await.len(), 2);
+    let copy = world.back_up().await;
+    for n in 3..=4 {
+        assert_eq!(world.submit(&world.alice, n, b"lost").await, SubmitOutcome::Accepted);
+    }
+    assert_eq!(world.lane(LaneClass::Messages).await.len(), 4);
+    world.put_back(&copy).await;
+    let old = world.store.lane(&lane).await.unwrap();
+    // What the copy had given out has the positions that it had then.
+    assert_eq!(world.store.life_to_leave(&lane, old.next).await.unwrap(), old.incarnation);
+    assert_eq!(world.lane(LaneClass::Messages).await.len(), 2);
+    for n in 3..=6 {
+        assert_eq!(world.submit(&world.alice, n, b"new").await, SubmitOutcome::Accepted);
+    }
+    // That something was left is no meeting: the destination expects 5, for something else.
+    let life = world.store.life_to_leave(&lane, LaneSeq(7)).await.unwrap();
+    assert_ne!(life, old.incarnation);
+    assert_eq!(world.store.lane(&lane).await.unwrap().incarnation, life);
+    assert_eq!(world.lane_in(LaneClass::Messages, life).await.len(), 6);
+    assert_eq!(world.store.life_to_leave(&lane, LaneSeq(7)).await.unwrap(), life);
+    // Nobody has met in it since the next start, until the lane's own stream has begun.
+    world.restart().await;
+    assert_eq!(world.submit(&world.alice, 7, b"newer").await, SubmitOutcome::Accepted);
+    world.store.lane_items_to_send(&lane, life, LaneSeq(1), 1, usize::MAX).await.unwrap();
+    assert_eq!(world.store.life_to_leave(&lane, LaneSeq(8)).await.unwrap(), life);
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_in_every_life_of_a_lane() {
+    let world = World::with_room().await;
+    for n in 1..=4 {
+        assert_eq!(world.submit(&world.alice, n, b"x").await, SubmitOutcome::Accepted);
+    }
+    let lane = to_b(LaneClass::Messages);
+    let life = world.store.lane(&lane).await.unwrap().incarnation;
+    world.store.lane_acknowledged(NOW, &lane, life, LaneSeq(3), Vec::new()).await.unwrap();
+    let messages = async || {
+        let lanes = world.store.departing().await.unwrap();
+        let lane = lanes.into_iter().find(|lane| lane.class == LaneClass::Messages).unwrap();
+        (lane.waiting, lane.acked)
+    };
+    assert_eq!(messages().await, (2, LaneSeq(3)));
+    world.store.begin_lane_life(&lane, life).await.unwrap();
+    assert_eq!(messages().await, (2, LaneSeq(1)));
+}
+
+#[tokio::test]
 async fn a_relay_that_does_not_come_fills_no_disk() {
     let mut world =
         World::with_quotas(Quotas { outbox: Quota { items: 3, bytes: 20 }, ..Quotas::default() }).await;

@@ -47,11 +47,11 @@ async fn a_bag_is_held_once_given_to_its_destination_alone_and_dropped_by_it() {
     let store = store(&folder).await;
     assert_eq!(store.mailbags_held().await.unwrap().items, 1, "it survives a restart");
     let (b, c) = (domain("b.example"), domain("c.example"));
-    let list = store.held_mailbags(&b, 10).await.unwrap();
+    let list = store.held_mailbags(&b, 10, NOW).await.unwrap();
     assert_eq!((list.total, list.held.into_vec()), (1, vec![reference(&left)]));
-    assert!(store.held_mailbags(&c, 10).await.unwrap().held.is_empty());
-    assert_eq!(store.held_mailbag(&b, &reference(&left)).await.unwrap(), Some(left.clone()));
-    assert_eq!(store.held_mailbag(&c, &reference(&left)).await.unwrap(), None);
+    assert!(store.held_mailbags(&c, 10, NOW).await.unwrap().held.is_empty());
+    assert_eq!(store.held_mailbag(&b, &reference(&left), NOW).await.unwrap(), Some(left.clone()));
+    assert_eq!(store.held_mailbag(&c, &reference(&left), NOW).await.unwrap(), None);
     assert_eq!(store.drop_mailbags(&c, vec![reference(&left)]).await.unwrap(), 0);
     assert_eq!(store.drop_mailbags(&b, vec![reference(&left)]).await.unwrap(), 1);
     assert_eq!(store.drop_mailbags(&b, vec![reference(&left)]).await.unwrap(), 0);
@@ -102,9 +102,39 @@ async fn nobodys_bags_keep_anothers_off_the_list() {
         hold(&store, bag("o.example", "b.example", n, 1)).await;
     }
     hold(&store, bag("p.example", "b.example", 9, 1)).await;
-    let list = store.held_mailbags(&domain("b.example"), 4).await.unwrap();
+    let list = store.held_mailbags(&domain("b.example"), 4, NOW).await.unwrap();
     let listed: Vec<u8> = list.held.iter().map(|bag| bag.envelope.as_bytes()[0]).collect();
     assert_eq!((listed, list.total), (vec![0, 1, 9], 7));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_more_than_a_list_holds_gets_the_last_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let numbered = |origin, n: u16| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        Mailbag { envelope: EnvelopeId::new(id), ..bag(origin, "b.example", 0, 1) }
+    };
+    let wide = MailbagQuota { destination: 1 << 20, origin: 1 << 20, total: 1 << 20 };
+    let listed = async |max| {
+        let list = store.held_mailbags(&domain("b.example"), max, NOW).await.unwrap();
+        let number =
+            |bag: &MailbagRef| u16::from_be_bytes([bag.envelope.as_bytes()[0], bag.envelope.as_bytes()[1]]);
+        list.held.iter().map(number).collect::<Vec<u16>>()
+    };
+    for n in 0..600 {
+        store.hold_mailbag(numbered("o.example", n), UNTIL, wide).await.unwrap();
+    }
+    assert!(listed(256).await.into_iter().eq(0..256));
+    assert!(listed(300).await.into_iter().eq(256..300));
+    assert!(listed(768).await.into_iter().eq(512..600));
+    assert_eq!((listed(0).await.len(), listed(u64::MAX).await.len()), (0, 0));
+    // With another origin each has half of every list.
+    store.hold_mailbag(numbered("p.example", 999), UNTIL, wide).await.unwrap();
+    assert!(listed(256).await.into_iter().eq((0..128).chain([999])));
+    assert!(listed(512).await.into_iter().eq(128..256));
     store.close().await;
 }
 
@@ -114,6 +144,11 @@ async fn what_is_held_no_longer_goes() {
     let store = store(&folder).await;
     hold(&store, bag("o.example", "b.example", 1, 1)).await;
     store.mark_left(&domain("b.example"), mark(5)).await.unwrap();
+    let (b, left) = (domain("b.example"), reference(&bag("o.example", "b.example", 1, 1)));
+    assert!(store.held_mailbag(&b, &left, Millis(UNTIL.0 - 1)).await.unwrap().is_some());
+    // Whether it has been thrown away yet or not: it is held no longer.
+    assert!(store.held_mailbag(&b, &left, UNTIL).await.unwrap().is_none());
+    assert!(store.held_mailbags(&b, 10, UNTIL).await.unwrap().held.is_empty());
     assert_eq!(store.expire_mailbags(UNTIL).await.unwrap(), 0);
     assert_eq!(store.left_marks(&domain("b.example")).await.unwrap().len(), 1);
     assert_eq!(store.expire_mailbags(Millis(UNTIL.0 + 1)).await.unwrap(), 1);

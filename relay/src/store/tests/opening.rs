@@ -1,6 +1,6 @@
 use posthouse_spec::Epoch;
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Row as _};
 
 use super::super::types::{SubmitOutcome, Wakes};
 use super::super::{Store, StoreError};
@@ -83,4 +83,24 @@ async fn nobody_else_may_read_the_folder() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_answered_survives_the_loss_of_power() {
+    let world = World::new().await;
+    let settings = world.store.write(|tx| {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            for text in [
+                "SELECT synchronous FROM pragma_synchronous",
+                "SELECT journal_mode = 'wal' FROM pragma_journal_mode",
+            ] {
+                let row = sqlx::query(text).fetch_one(&mut tx.conn).await.map_err(StoreError::sql("ask"))?;
+                found.push(row.get::<i64, _>(0));
+            }
+            Ok(found)
+        })
+    });
+    // FULL: a commit waits for the disk.
+    assert_eq!(settings.await.unwrap(), [2, 1]);
 }

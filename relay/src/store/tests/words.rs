@@ -83,6 +83,18 @@ async fn the_sender_is_told_by_its_own_number_and_once() {
 }
 
 #[tokio::test]
+async fn old_word_is_forgotten_whatever_there_is_of_it() {
+    let world = World::new().await;
+    let many = "INSERT INTO words (relay, mark, created) \
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+        SELECT 'b.example', CAST(i AS BLOB), iif(i = 1, 1790000001000, 1) FROM n";
+    let fill = world.store.write(move |tx| Box::pin(async move { tx.run(many, "fill the words").await }));
+    fill.await.unwrap();
+    world.store.sweep(LATER, RETENTION).await.unwrap();
+    assert_eq!(world.count("words").await, 1);
+}
+
+#[tokio::test]
 async fn a_mark_that_is_not_this_relays_own_is_refused() {
     let world = World::with_room().await;
     world.submit(&world.alice, 1, b"hello").await;

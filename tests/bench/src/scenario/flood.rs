@@ -1,8 +1,10 @@
-//! A hostile relay floods one of two relays: latency between people of the two, without and with it, in turns.
+//! One relay floods another: latency between people of two honest ones, without and with it, in turns.
 //!
-//! The load is paced as in [`dead_peer`](super::dead_peer). The flooder is a process of its own with a manifest of its own:
-//! junk streams, hellos, garbage, oversized and forged envelopes at full speed. It shares the generator's core at the lowest
-//! priority, so that it takes what the generator leaves, and does not make it late; both are told with their CPU time.
+//! The flooder is a process of its own with a manifest of its own, and sends junk or valid load at full speed. It is measured from
+//! the first moment, when the relay knows nothing against it yet. After each flood it is told how the relay treats it: a
+//! relay that was cut off stays so for longer than a turn, and points do not fade within one, so that one that is treated
+//! as normal then was all the time. The flooder shares the generator's core at the lowest priority, so that it takes what the
+//! generator leaves, and does not make it late; both are told with their CPU time.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -13,98 +15,101 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::dead_peer::{Pair, Phase, SPARE_BODIES, Tasks, WARM_UP, median, run_for};
-use super::{OTHER_SOCKETS, conversations, describe_messages, rounded, settings};
+use super::{OTHER_SOCKETS, conversations, describe_messages, mib, settings};
 use crate::args::{Args, Scenario};
 use crate::machine;
+use crate::paced::{Paced, WARM_UP};
 use crate::relay::{Ground, Network, Relay};
 use crate::report::Row;
-use crate::stats::{Tally, Track, percentile_ms};
+use crate::stats::rounded;
 
 /// How long the flooder may take to say what it did.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time for which messages of one sender have to differ: far above any latency.
+const DIFFER: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(args: &Args, ground: &Ground) -> Result<Row> {
     let network =
         Network::start(&["a.localhost", "b.localhost"], ground, args.pairs * 2 + OTHER_SOCKETS).await?;
     let mut settings = settings(&network, ground)?;
     settings.insert("pairs".into(), json!(args.pairs));
+    settings.insert("deluge".into(), json!(args.deluge.name()));
     settings.insert("rate_of_each".into(), json!(args.rate));
     settings.insert("seconds".into(), json!(args.seconds));
     describe_messages(&mut settings);
-    let (phase, seen) = watch::channel(Phase::WarmUp);
-    let mut tasks = start(&network, args, &seen).await?;
+    let mut load = Paced::new(args.rate, args.rounds);
+    for (index, conversation) in (0..).zip(conversations(&network, args.pairs).await?) {
+        load.add(conversation, (index, args.pairs), DIFFER).await?;
+    }
     let flooded = network.relays().last().context("the scenario has relays")?;
-    let time = Duration::from_secs(args.seconds);
-    run_for(WARM_UP, &mut tasks).await?;
-    settings.insert("rss_kib_before".into(), json!(flooded.resident_kib()?));
+    load.run_for(WARM_UP).await?;
+    flooded.forget_peak()?;
+    let before = flooded.resident_kib()?;
     let (mut floods, mut cpu) = (Vec::new(), Vec::new());
     for round in 0..args.rounds as usize {
-        for (half, hostile) in [false, true].into_iter().enumerate() {
-            let mut flooder = None;
-            if hostile {
-                // It floods from before the measurement until after it.
-                flooder = Some(
-                    Flooder::begin(&network, flooded, ground, args.seconds + 2 * WARM_UP.as_secs()).await?,
-                );
-            }
-            run_for(WARM_UP, &mut tasks).await?;
-            let before = cpu_seconds(&network, flooder.as_ref())?;
-            phase.send_replace(Phase::Measure(round * 2 + half));
-            run_for(time, &mut tasks).await?;
-            phase.send_replace(Phase::WarmUp);
-            let after = cpu_seconds(&network, flooder.as_ref())?;
-            let share = |n: usize| rounded((after[n] - before[n]) / time.as_secs_f64(), 2);
-            cpu.push(json!({ "relays": share(0), "generator": share(1), "flooder": share(2) }));
-            if let Some(flooder) = flooder {
-                floods.push(flooder.end().await?);
-            }
-        }
+        load.run_for(WARM_UP).await?;
+        cpu.push(turn(&network, args, &mut load, round * 2, None).await?);
+        let mut flooder = Flooder::prepare(&network, flooded, args, ground).await?;
+        load.run_for(WARM_UP).await?;
+        cpu.push(turn(&network, args, &mut load, round * 2 + 1, Some(&mut flooder)).await?);
+        let conduct = flooded.conduct_of(&flooder.domain).await?;
+        let mut did = flooder.end().await?;
+        did["conduct"] = conduct;
+        floods.push(did);
     }
-    settings.insert("rss_kib_peak".into(), json!(flooded.peak_kib()?));
-    phase.send_replace(Phase::Drain);
-    let mut measured = vec![Vec::new(); args.rounds as usize * 2];
-    let mut tally = Tally::default();
-    while let Some(ended) = tasks.join_next().await {
-        let (pair, latencies) = ended??;
-        tally.add(pair);
-        for (all, some) in measured.iter_mut().zip(latencies) {
-            all.extend(some);
-        }
-    }
-    let p99: Vec<f64> =
-        measured.iter_mut().map(|latencies| percentile_ms(latencies, 99).unwrap_or(f64::NAN)).collect();
-    let (without, with) = (median(p99.iter().step_by(2)), median(p99.iter().skip(1).step_by(2)));
-    settings.insert("p99_ms_in_peace".into(), json!(rounded(without, 3)));
-    settings.insert("p99_ms_flooded".into(), json!(rounded(with, 3)));
-    settings.insert("ratio".into(), json!(rounded(with / without, 3)));
-    settings
-        .insert("p99_ms_in_turns".into(), json!(p99.iter().map(|ms| rounded(*ms, 3)).collect::<Vec<_>>()));
+    let peak = flooded.peak_kib()?;
+    settings.insert("rss_kib_before".into(), json!(before));
+    settings.insert("rss_kib_peak".into(), json!(peak));
+    settings.insert("peak_growth_mib".into(), json!(mib(peak.saturating_sub(before))));
+    let found = load.finish().await?;
+    found.describe(&mut settings, "p99_ms_in_peace", "p99_ms_flooded");
     settings.insert("cores_used_in_turns".into(), Value::from(cpu));
+    settings.insert("rules_broken".into(), json!(floods.iter().map(rules_broken).sum::<u64>()));
+    let least = floods.iter().map(things_sent).min().unwrap_or_default();
+    settings.insert("flooded_per_s".into(), json!(rounded(least as f64 / flood_seconds(args) as f64, 1)));
     settings.insert("floods".into(), Value::from(floods));
     let mut row = Row::new(Scenario::Flood, settings);
-    row.p99_ms = rounded(with, 3);
-    Ok(row.with_tally(&tally))
+    row.p99_ms = rounded(found.with_ms(), 3);
+    Ok(row.with_tally(&found.tally))
 }
 
-async fn start(network: &Network, args: &Args, phase: &watch::Receiver<Phase>) -> Result<Tasks> {
-    let mut tasks = JoinSet::new();
-    let every = Duration::from_secs(1) / args.rate;
-    let halves = args.rounds * 2;
-    let longest = (Duration::from_secs(args.seconds) + WARM_UP * 2) * halves;
-    // They are sent round and round: only what is under way at once must differ.
-    let bodies = (longest.as_secs_f64().min(30.0) * f64::from(args.rate)) as usize + SPARE_BODIES;
-    for (index, mut conversation) in (0..).zip(conversations(network, args.pairs).await?) {
-        let track = Track::new(conversation.seal(bodies)?);
-        let offset = every * index / args.pairs;
-        let latencies = vec![Vec::new(); halves as usize];
-        let pair = Pair { conversation, track, every, offset, phase: phase.clone(), latencies };
-        tasks.spawn(pair.run(None));
+/// Measures one turn, flooded or not; says what everybody used of the cores.
+async fn turn(
+    network: &Network,
+    args: &Args,
+    load: &mut Paced,
+    turn: usize,
+    mut flooder: Option<&mut Flooder>,
+) -> Result<Value> {
+    let time = Duration::from_secs(args.seconds);
+    let before = cpu_seconds(network, flooder.as_deref())?;
+    load.measure(turn);
+    if let Some(flooder) = &mut flooder {
+        flooder.begin().await?;
     }
-    Ok(tasks)
+    load.run_for(time).await?;
+    load.pause();
+    let after = cpu_seconds(network, flooder.as_deref())?;
+    let share = |n: usize| rounded((after[n] - before[n]) / time.as_secs_f64(), 2);
+    Ok(json!({ "relays": share(0), "generator": share(1), "flooder": share(2) }))
+}
+
+/// How long a flood goes on: until after its turn.
+fn flood_seconds(args: &Args) -> u64 {
+    args.seconds + WARM_UP.as_secs()
+}
+
+/// How many things a flooder sent: a flood that never came proves nothing.
+fn things_sent(flood: &Value) -> u64 {
+    let tried = flood["tried"].as_object();
+    tried.into_iter().flatten().filter_map(|(_, times)| times.as_u64()).sum()
+}
+
+/// How often a flooder broke a rule, as the flooded relay counted.
+fn rules_broken(flood: &Value) -> u64 {
+    let broken = flood["conduct"]["broken"].as_array();
+    broken.into_iter().flatten().filter_map(|broken| broken["times"].as_u64()).sum()
 }
 
 /// CPU seconds of the relays, of this process, and of the flooder.
@@ -113,18 +118,18 @@ fn cpu_seconds(network: &Network, flooder: Option<&Flooder>) -> Result<[f64; 3]>
     Ok([network.cpu_seconds()?, machine::cpu_seconds(std::process::id())?, flooder])
 }
 
-/// The hostile relay's process.
+/// The flooder's process.
 struct Flooder {
+    domain: String,
     child: Child,
     pid: u32,
-    // Held, because it takes the end of it for the word to begin.
-    _input: ChildStdin,
+    input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Flooder {
-    /// Starts it, makes its manifest known, and lets it loose.
-    async fn begin(network: &Network, on: &Relay, ground: &Ground, seconds: u64) -> Result<Self> {
+    /// Starts it and makes its manifest known.
+    async fn prepare(network: &Network, on: &Relay, args: &Args, ground: &Ground) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let mut command = if ground.pinned {
             let mut command = Command::new("taskset");
@@ -135,18 +140,24 @@ impl Flooder {
             command.args(["-n", "19"]).arg(program);
             command
         };
-        command.args(["--flood-at", &on.url(), "--seconds", &seconds.to_string()]);
+        command.args(["--flood-at", &on.url(), "--deluge", args.deluge.name()]);
+        command.args(["--seconds", &flood_seconds(args).to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("starting the flooder")?;
         let pid = child.id().context("the flooder ended as soon as it had started")?;
-        let mut input = child.stdin.take().context("the flooder has no input")?;
+        let input = child.stdin.take().context("the flooder has no input")?;
         let output = child.stdout.take().context("the flooder has no output")?;
         let mut output = BufReader::new(output).lines();
         let entry = output.next_line().await?.context("the flooder ended")?;
+        let domain = entry.split('"').nth(1).context("the flooder did not say its name")?.to_owned();
         let mut overrides = OpenOptions::new().append(true).open(network.folder().join("overrides.toml"))?;
         writeln!(overrides, "{entry}")?;
-        input.write_all(b"begin\n").await?;
-        Ok(Self { child, pid, _input: input, output })
+        Ok(Self { domain, child, pid, input, output })
+    }
+
+    /// Lets it loose.
+    async fn begin(&mut self) -> Result<()> {
+        self.input.write_all(b"begin\n").await.context("the flooder ended before it began")
     }
 
     /// What it did.

@@ -9,12 +9,13 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{OTHER_SOCKETS, home, rounded, settings};
+use super::{OTHER_SOCKETS, home, settings};
 use crate::args::{Args, Scenario};
 use crate::client::{Home, Person, Socket};
 use crate::machine::check_open_files;
 use crate::relay::{Ground, Network};
 use crate::report::Row;
+use crate::stats::rounded;
 
 /// People who register or log in at the same time.
 const AT_ONCE: usize = 32;

@@ -16,6 +16,7 @@ use crate::conversation::{Conversation, SUITE, TEXT_BYTES};
 use crate::machine;
 use crate::relay::{Ground, Network, Relay};
 use crate::report::Row;
+use crate::stats::rounded;
 
 /// Conversations that are prepared at the same time.
 const PREPARED_AT_ONCE: usize = 16;
@@ -29,8 +30,8 @@ pub(crate) async fn run(scenario: Scenario, args: &Args, ground: &Ground) -> Res
         Scenario::Federation => pairs::run(scenario, &["a.localhost", "b.localhost"], args, ground).await,
         Scenario::Idle => idle::run(args, ground).await,
         Scenario::Outage => Box::pin(outage::run(args, ground)).await,
-        Scenario::DeadPeer => dead_peer::run(args, ground).await,
-        Scenario::Flood => flood::run(args, ground).await,
+        Scenario::DeadPeer => Box::pin(dead_peer::run(args, ground)).await,
+        Scenario::Flood => Box::pin(flood::run(args, ground)).await,
     };
     ran.with_context(|| format!("running {}", scenario.name()))
 }
@@ -80,8 +81,7 @@ async fn conversations(network: &Network, count: u32) -> Result<Vec<Conversation
         .await
 }
 
-/// A figure with so many digits behind the point: more would claim a precision that no run has.
-fn rounded(value: f64, digits: i32) -> Option<f64> {
-    let scale = 10f64.powi(digits);
-    value.is_finite().then(|| (value * scale).round() / scale)
+/// KiB as MiB.
+fn mib(kib: u64) -> Option<f64> {
+    rounded(kib as f64 / 1024.0, 1)
 }

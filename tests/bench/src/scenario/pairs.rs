@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{OTHER_SOCKETS, conversations, describe_messages, rounded, settings};
+use super::{OTHER_SOCKETS, conversations, describe_messages, settings};
 use crate::args::{Args, Scenario};
 use crate::load::closed_loop;
 use crate::machine::check_open_files;
 use crate::relay::{Ground, Network, Relay};
 use crate::report::Row;
+use crate::stats::rounded;
 
 pub(super) async fn run(scenario: Scenario, domains: &[&str], args: &Args, ground: &Ground) -> Result<Row> {
     check_open_files(u64::from(args.pairs) * 2)?;
