@@ -2,7 +2,9 @@
 //!
 //! As JSON a line is an object whose `type` names it; the README lists types and fields, which are stable.
 
-use posthouse_client::{Message, MessageState, Notice, PeerRef, Request, RoomSummary, SafetyNumber, Whoami};
+use posthouse_client::{
+    ChangeStatus, Message, MessageState, Notice, PeerRef, Request, RoomSummary, SafetyNumber, Whoami,
+};
 use posthouse_spec::{AccountId, Alias, DeviceId, MessageId, RoomId};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,8 @@ pub(crate) enum Line {
         /// The other one of a direct room.
         peer: Option<Alias>,
     },
+    /// `listen`: a wanted change of a room was done or refused, or waits.
+    Change(ChangeStatus),
     /// Something that a person should know of.
     Notice(Notice),
     /// Something did not work, and the command went on without it; printed to standard error.

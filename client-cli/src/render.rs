@@ -4,7 +4,10 @@
 
 use std::fmt::Write as _;
 
-use posthouse_client::{Direction, Message, MessageState, Notice, PeerRef, Request, RoomState, RoomSummary};
+use posthouse_client::{
+    ChangeState, ChangeStatus, Direction, Message, MessageState, Notice, PeerRef, Request, RoomState,
+    RoomSummary,
+};
 use posthouse_spec::Millis;
 
 use crate::line::{Delivery, Line, Registered, SentLine, SentState, Standing};
@@ -96,6 +99,7 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
             let with = peer.as_ref().map_or_else(|| room.to_string(), ToString::to_string);
             style.dim(&format!("the room with {with} has changed"))
         }
+        Line::Change(change) => self::change(change, style),
         Line::Notice(notice) => self::notice(notice, style),
         Line::Warning { message, .. } => complaint("warning", message, style),
     }
@@ -161,8 +165,22 @@ fn message(message: &Message, style: Style) -> String {
     line
 }
 
+fn change(change: &ChangeStatus, style: Style) -> String {
+    let what = clean(&change.change.to_string());
+    let mut line = match change.state {
+        ChangeState::Done => style.dim(&format!("done: {what}")),
+        ChangeState::Refused => style.red(&format!("not done: {what}")),
+        ChangeState::Waiting | ChangeState::Deciding => style.yellow(&format!("not yet: {what}")),
+    };
+    if let Some(reason) = &change.reason {
+        let _ = write!(line, ": {}", clean(reason));
+    }
+    line
+}
+
 fn room(room: &RoomSummary, style: Style) -> String {
-    let with = room.peer.as_ref().map_or_else(|| room.room.to_string(), name);
+    let named = room.name.as_ref().filter(|name| !name.is_empty()).map(|name| clean(name));
+    let with = named.unwrap_or_else(|| room.peer.as_ref().map_or_else(|| room.room.to_string(), name));
     let mut line = format!("{}  {} room", style.bold(&with), room.kind);
     match room.unread {
         0 => {}
@@ -174,6 +192,8 @@ fn room(room: &RoomSummary, style: Style) -> String {
         RoomState::Active => {}
         RoomState::Founding => line.push_str(&style.yellow(", being founded")),
         RoomState::Broken => line.push_str(&style.red(", broken")),
+        RoomState::Left => line.push_str(&style.dim(", left")),
+        RoomState::Removed => line.push_str(&style.dim(", removed from it")),
     }
     if let Some(reason) = &room.reason {
         let _ = write!(line, ": {}", clean(reason));

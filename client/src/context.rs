@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use posthouse_spec::AccountId;
+use posthouse_spec::{AccountId, RoomId};
 use tokio::sync::{Mutex, Notify};
 
 use crate::connection::Relay;
@@ -21,33 +21,40 @@ pub(crate) struct Context {
     pub(crate) owner: Owner,
     /// Wakes a sync that is running.
     pub(crate) signals: Signals,
-    /// Whom rooms are being founded with.
-    pub(crate) founders: Founders,
+    /// Whom rooms are being founded with: two aliases of one account do not found two.
+    pub(crate) founders: Turns<AccountId>,
+    /// Rooms that are being changed.
+    pub(crate) changing: Turns<RoomId>,
     /// Held by the sync that is running.
     pub(crate) syncing: Mutex<()>,
 }
 
-/// Whom rooms are being founded with, so that two aliases of one account do not found two.
-#[derive(Default)]
-pub(crate) struct Founders(std::sync::Mutex<BTreeSet<AccountId>>);
+/// What is worked on, so that nothing is worked on twice at once.
+pub(crate) struct Turns<K>(std::sync::Mutex<BTreeSet<K>>);
 
-/// The right to found a room with somebody, given back when it is dropped.
-pub(crate) struct Founder<'a> {
-    founders: &'a Founders,
-    peer: AccountId,
+/// The right to work on one thing, given back when it is dropped.
+pub(crate) struct Turn<'a, K: Ord + Copy> {
+    turns: &'a Turns<K>,
+    on: K,
 }
 
-impl Founders {
-    /// Takes the right, if nobody has it.
-    pub(crate) fn enter(&self, peer: AccountId) -> Option<Founder<'_>> {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(peer).then_some(Founder { founders: self, peer })
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(std::sync::Mutex::default())
     }
 }
 
-impl Drop for Founder<'_> {
+impl<K: Ord + Copy> Turns<K> {
+    /// Takes the right, if nobody has it.
+    pub(crate) fn enter(&self, on: K) -> Option<Turn<'_, K>> {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(on).then_some(Turn { turns: self, on })
+    }
+}
+
+impl<K: Ord + Copy> Drop for Turn<'_, K> {
     fn drop(&mut self) {
-        self.founders.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.peer);
+        self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.on);
     }
 }
 

@@ -6,6 +6,8 @@ use posthouse_spec::client::Refusal;
 use posthouse_spec::name::BadName;
 use posthouse_spec::{Alias, Domain};
 
+use crate::room_error::RoomFault;
+
 /// The kind of trouble, from which a program makes its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
@@ -145,6 +147,17 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// The identity of somebody in a room does not hold.
+    #[error("cannot trust what {home} says of one of its people: {why}")]
+    UntrustedMember {
+        /// Their relay.
+        home: Domain,
+        /// Why.
+        why: String,
+    },
+    /// Something cannot be done in a room.
+    #[error(transparent)]
+    RoomFault(#[from] RoomFault),
     /// The relay said no.
     #[error("could not {doing}: {detail}")]
     Refused {
@@ -195,6 +208,8 @@ impl ClientError {
             Self::OtherRelay { .. } => "other-relay",
             Self::UntrustedRelay { .. } => "untrusted-relay",
             Self::UntrustedAccount { .. } => "untrusted-account",
+            Self::UntrustedMember { .. } => "untrusted-account",
+            Self::RoomFault(fault) => fault.code(),
             Self::Refused { reason, .. } => reason.name(),
             Self::Export(_) => "export-failed",
             Self::Room { .. } => "room-failed",
@@ -212,6 +227,8 @@ impl ClientError {
             Self::Refused { reason, .. } => of_refusal(*reason),
             Self::UntrustedRelay { .. }
             | Self::UntrustedAccount { .. }
+            | Self::UntrustedMember { .. }
+            | Self::RoomFault(RoomFault::NotAllowed { .. })
             | Self::AccountChanged(_)
             | Self::Room { .. } => Category::Refused,
             _ => Category::Usage,

@@ -6,6 +6,7 @@ use posthouse_spec::{Alias, RoomId};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::change::ChangeStatus;
 use crate::model::{Message, Request};
 
 /// How long a sync goes on.
@@ -73,6 +74,8 @@ pub enum Event {
         /// The other one of a direct room.
         peer: Option<Alias>,
     },
+    /// A wanted change of a room was done or refused, or waits for another reason than before.
+    Change(ChangeStatus),
     /// Something that a person should know of.
     Notice(Notice),
 }

@@ -6,27 +6,34 @@
 //! happens as [`Event`]s. So a crash or a dead connection at any point loses nothing and shows nothing twice.
 
 mod chain;
+mod change;
 mod client;
 mod clock;
 mod connection;
 mod context;
 mod error;
 mod event;
+mod group;
 mod model;
 mod profile;
 mod register;
+mod room_error;
 mod rooms;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod vault;
+mod words;
 
-pub use client::{Client, Registered};
+pub use change::{ChangeState, ChangeStatus, RoomChange, Who};
+pub use client::{Client, CreatedRoom, Registered};
 pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
+pub use group::{MessageKind, NewRoom, PictureChange, ProfileChange, RoomMember, RoomNews, RoomProfile};
 pub use model::{
     Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
-    SafetyNumber, Sent, Unread, Whoami,
+    SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};
+pub use room_error::RoomFault;

@@ -4,9 +4,11 @@ use std::str::FromStr;
 
 use posthouse_spec::room::{RoomKind, Suite};
 use posthouse_spec::{AccountId, Alias, DeviceId, Domain, Epoch, MessageId, Millis, RoomId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
+use crate::group::{MessageKind, RoomNews};
+use crate::words;
 
 /// Who owns the vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +114,10 @@ pub struct Message {
     pub reason: Option<String>,
     /// Whether nobody has read it yet.
     pub unread: bool,
+    /// What it is: what somebody said, or what happened in the room.
+    pub kind: MessageKind,
+    /// What happened in the room; the text says it in words.
+    pub news: Option<RoomNews>,
 }
 
 /// A message that was stored to be sent.
@@ -121,6 +127,17 @@ pub struct Sent {
     pub local: u64,
     /// For whom it is.
     pub to: Alias,
+    /// What became of it so far.
+    pub state: MessageState,
+}
+
+/// A message that was stored to be sent to a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentToRoom {
+    /// Its place in this vault, by which events speak of it.
+    pub local: u64,
+    /// The room.
+    pub room: RoomId,
     /// What became of it so far.
     pub state: MessageState,
 }
@@ -135,6 +152,10 @@ pub enum RoomState {
     Active,
     /// It cannot go on; the reason says why.
     Broken,
+    /// This account left it: nothing more of it is shown.
+    Left,
+    /// Somebody removed this device from it; the reason says who.
+    Removed,
 }
 
 impl RoomState {
@@ -143,11 +164,15 @@ impl RoomState {
             Self::Founding => "founding",
             Self::Active => "active",
             Self::Broken => "broken",
+            Self::Left => "left",
+            Self::Removed => "removed",
         }
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Founding, Self::Active, Self::Broken].into_iter().find(|state| state.name() == name)
+        [Self::Founding, Self::Active, Self::Broken, Self::Left, Self::Removed]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 
@@ -157,16 +182,20 @@ pub struct RoomSummary {
     /// The room.
     pub room: RoomId,
     /// What it is for.
-    #[serde(serialize_with = "as_text", deserialize_with = "kind_from_text")]
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::kind")]
     pub kind: RoomKind,
     /// Whether it can be used.
     pub state: RoomState,
     /// The other one of a direct room.
     pub peer: Option<PeerRef>,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// How many people are in it.
+    pub members: u64,
     /// Its epoch.
     pub epoch: Epoch,
     /// Its ciphersuite.
-    #[serde(serialize_with = "as_text", deserialize_with = "suite_from_text")]
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::suite")]
     pub suite: Suite,
     /// The relay that orders its changes.
     pub hub: Domain,
@@ -198,6 +227,9 @@ pub struct Request {
     pub account: AccountId,
     /// The room to which they invite.
     pub room: RoomId,
+    /// What that room is for; its name is not known before it is joined.
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::kind")]
+    pub kind: RoomKind,
     /// When the relay took the invitation.
     pub received: Millis,
     /// Whether their relay confirmed that the alias is theirs; until then it is only what they say.
@@ -251,20 +283,4 @@ pub struct Page {
     pub before: Option<u64>,
     /// At most this many: the last ones of those that match, oldest first.
     pub limit: Option<u64>,
-}
-
-fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RoomKind, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let known = RoomKind::ALL.iter().copied().find(|kind| kind.name() == name);
-    known.ok_or_else(|| serde::de::Error::custom("a kind of room"))
-}
-
-fn suite_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Suite, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let known = Suite::ALL.iter().copied().find(|suite| suite.name() == name);
-    known.ok_or_else(|| serde::de::Error::custom("a ciphersuite"))
 }

@@ -6,7 +6,7 @@ use posthouse_spec::account::AccountRecord;
 use posthouse_spec::client::http::{AccountResponse, RelayResponse};
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::Decided;
-use posthouse_spec::{Alias, Domain, Signed};
+use posthouse_spec::{AccountId, Alias, Domain, Signed};
 use reqwest::Method;
 use sqlx::sqlite::SqliteConnection;
 
@@ -14,7 +14,8 @@ use crate::chain::{self, follow_relay, verified};
 use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
-use crate::vault::{contacts, relays};
+use crate::vault::contacts::{self, Contact};
+use crate::vault::relays;
 
 /// No body.
 const NOTHING: Option<&()> = None;
@@ -83,6 +84,50 @@ pub(crate) async fn look_up(context: &Context, alias: &Alias) -> Result<KnownAcc
     verify_record(&record, Some(alias), &manifest.ordering).map_err(|fault| untrusted(fault.to_string()))
 }
 
+/// Asks who has an account at the relay that one of its devices names, and checks every part of the answer.
+pub(crate) async fn find_account(
+    context: &Context,
+    account: &AccountId,
+    home: &Domain,
+) -> Result<KnownAccount, ClientError> {
+    let doing = format!("find a member of a room at {home}");
+    let path = format!("/v1/accounts/{account}?home={home}");
+    let answer: AccountResponse =
+        context.relay.ask(&context.owner, &doing, Method::GET, &path, NOTHING).await?;
+    let untrusted = |why: String| ClientError::UntrustedMember { home: home.clone(), why };
+    let manifest: Signed<Manifest> =
+        answer.manifest.read().map_err(|fault| untrusted(format!("its manifest: {fault}")))?;
+    let manifest = follow_relay(context, home, &manifest).await?;
+    let record: AccountRecord = answer.record.read().map_err(|fault| untrusted(fault.to_string()))?;
+    let known =
+        verify_record(&record, None, &manifest.ordering).map_err(|fault| untrusted(fault.to_string()))?;
+    if known.account.id() != *account {
+        return Err(untrusted("it is the record of another account".to_owned()));
+    }
+    // A relay binds aliases of its own domain only.
+    if known.alias.domain != *home {
+        return Err(untrusted(format!("{} is no alias of that relay", known.alias)));
+    }
+    Ok(known)
+}
+
+/// Takes in who a member of a room is. Where the alias is pinned to another account, they are
+/// known by their account alone; where they are known by another alias, by that: a room makes nobody into somebody else.
+pub(crate) async fn meet_member(db: &mut SqliteConnection, known: &KnownAccount) -> Result<(), ClientError> {
+    let before = contacts::by_account(&mut *db, &known.account.id()).await?;
+    let named = before.as_ref().and_then(|before| before.alias.as_ref());
+    if named.is_some_and(|named| *named != known.alias) {
+        check_history(before.as_ref(), known)?;
+        return Ok(contacts::learn_without_alias(db, known, clock::now()).await?);
+    }
+    match recognise(&mut *db, known).await {
+        Err(ClientError::AccountChanged(_)) => {
+            Ok(contacts::learn_without_alias(db, known, clock::now()).await?)
+        }
+        met => met,
+    }
+}
+
 /// Takes what was found of somebody into the vault, if they are who they were.
 ///
 /// # Errors
@@ -96,17 +141,21 @@ pub(crate) async fn recognise(db: &mut SqliteConnection, known: &KnownAccount) -
         contacts::put_newcomer(db, known, now).await?;
         return Err(ClientError::AccountChanged(known.alias.clone()));
     }
-    if let Some(before) = contacts::by_account(&mut *db, &known.account.id()).await?
-        && !agree(&before.account, &known.account)
-    {
-        return Err(ClientError::UntrustedAccount {
+    check_history(contacts::by_account(&mut *db, &known.account.id()).await?.as_ref(), known)?;
+    contacts::learn(db, known, now).await?;
+    Ok(())
+}
+
+/// What is known of an account and what was found of it are one history.
+fn check_history(before: Option<&Contact>, known: &KnownAccount) -> Result<(), ClientError> {
+    match before {
+        Some(before) if !agree(&before.account, &known.account) => Err(ClientError::UntrustedAccount {
             alias: known.alias.clone(),
             why: "their account has two histories that contradict each other; ask them which devices are theirs"
                 .to_owned(),
-        });
+        }),
+        _ => Ok(()),
     }
-    contacts::learn(db, known, now).await?;
-    Ok(())
 }
 
 /// Whether one chain is the beginning of the other.

@@ -28,6 +28,8 @@ labels! {
     COMMIT_UPLOAD = "posthouse/commit-upload/1";
     /// A device's word that it rejoins a room, in the authenticated data of its external commit.
     REJOIN = "posthouse/rejoin/1";
+    /// A device's word that its account leaves a room, in the authenticated data of the commit that lets it go.
+    LEAVE = "posthouse/leave/1";
     /// A hub's decision, signed by its ordering key.
     DECISION = "posthouse/decision/1";
     /// A relay's manifest, signed by its root key.

@@ -56,6 +56,10 @@ pub const MAX_LEAVES: usize = 1000;
 pub const MAX_LEAVES_PQ: usize = 200;
 /// Most owners and admins of a room, each.
 pub const MAX_ROLES: usize = 256;
+/// Most accounts that are banned from a room.
+pub const MAX_BANNED: usize = 256;
+/// Most leave claims in one commit.
+pub const MAX_DEPARTURES: usize = 64;
 /// Most acceptors of a room's ordering.
 pub const MAX_ACCEPTORS: usize = 16;
 /// Key packages that a device keeps at its relay for each suite.
@@ -78,6 +82,12 @@ pub const MAX_ASIDE: u64 = 10_000;
 pub const MAX_DECISIONS: usize = 64;
 /// Longest human-readable explanation, bytes.
 pub const MAX_DETAIL: usize = 512;
+/// Longest name of a room, bytes.
+pub const MAX_ROOM_NAME: usize = 256;
+/// Longest description of a room, bytes.
+pub const MAX_ROOM_DESCRIPTION: usize = 4096;
+/// Largest picture of a room or a profile, bytes: it travels inside a message.
+pub const MAX_PICTURE: usize = 32 * 1024;
 /// Longest text message content, bytes. Larger content is an attachment.
 pub const MAX_TEXT: usize = 48 * 1024;
 /// Clock difference between two relays above which a `hello` is refused, milliseconds: five minutes.

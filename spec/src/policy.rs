@@ -38,6 +38,8 @@ pub struct Change {
     pub adds: Vec<Member>,
     /// Leaves that go.
     pub removes: Vec<Member>,
+    /// Those of them that go by their own account's word: any member may commit it.
+    pub left: Vec<u32>,
     /// Leaves whose keys are renewed by an Update proposal, and the committer's by its path.
     pub updates: Vec<Member>,
     /// Leaves after an update, in the same order: an update must not change who stands in a leaf.
@@ -75,6 +77,8 @@ codes! {
         11 => Ordering = "ordering",
         /// A room of one's own devices takes no other account.
         12 => OwnDevicesOnly = "own-devices-only",
+        /// An account that is banned would be in the room.
+        13 => Banned = "banned",
     }
 }
 
@@ -147,6 +151,7 @@ fn removes(context: &RoomContext, change: &Change, by: &Member) -> Result<(), Po
     let role = context.role(&by.account);
     let allowed = |gone: &Member| {
         gone.account == by.account
+            || (context.kind != RoomKind::Direct && change.left.contains(&gone.leaf))
             || (context.kind != RoomKind::Direct
                 && role >= Role::Admin
                 && (role > context.role(&gone.account)))
@@ -158,8 +163,10 @@ fn context_change(context: &RoomContext, change: &Change, by: &Member) -> Result
     let Some(new) = &change.context else { return Ok(()) };
     let role = context.role(&by.account);
     let roles_same = new.owners == context.owners && new.admins == context.admins;
-    let settings_same =
-        new.kind == context.kind && new.policy == context.policy && new.ordering == context.ordering;
+    let settings_same = new.kind == context.kind
+        && new.policy == context.policy
+        && new.ordering == context.ordering
+        && new.banned == context.banned;
     let allowed = (roles_same && settings_same)
         || (context.kind != RoomKind::Direct
             && new.kind == context.kind
@@ -197,6 +204,9 @@ fn resulting(suite: Suite, context: &RoomContext, after: Vec<&Member>) -> Result
     let mut accounts: Vec<_> = after.iter().map(|m| m.account).collect();
     accounts.sort_unstable();
     accounts.dedup();
+    if accounts.iter().any(|account| context.is_banned(account)) {
+        return Err(PolicyRule::Banned);
+    }
     match context.kind {
         RoomKind::Direct if accounts.len() > 2 => Err(PolicyRule::DirectIsForTwo),
         RoomKind::Own if accounts.len() > 1 => Err(PolicyRule::OwnDevicesOnly),

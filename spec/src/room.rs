@@ -6,7 +6,10 @@
 use crate::account::Invited;
 use crate::cbor::{List, Octets};
 use crate::ids::{AccountId, Ballot, CommitHash, Epoch, Lineage, ManifestSeq, PublicKey, RoomId};
-use crate::limits::{MAX_ACCEPTORS, MAX_EVENT, MAX_HANDSHAKE, MAX_LEAVES, MAX_LEAVES_PQ, MAX_ROLES};
+use crate::limits::{
+    MAX_ACCEPTORS, MAX_BANNED, MAX_DEPARTURES, MAX_DEVICES, MAX_EVENT, MAX_HANDSHAKE, MAX_LEAVES,
+    MAX_LEAVES_PQ, MAX_ROLES,
+};
 use crate::name::Domain;
 use crate::sign1::{Payload, Signed};
 use crate::{codes, record};
@@ -110,6 +113,8 @@ record! {
         4 => policy: RoomPolicy,
         /// Who decides.
         5 => ordering: Ordering,
+        /// Accounts that must not be in the room; absent where there are none.
+        6 => banned: Option<List<AccountId, MAX_BANNED>>,
     }
 }
 
@@ -123,7 +128,27 @@ impl RoomContext {
             admins: List::default(),
             policy: RoomPolicy { write: Role::Member, add: Role::Member, change: Role::Member },
             ordering: Ordering::single(hub),
+            banned: None,
         }
+    }
+
+    /// The context of a new group or announcement room, ordered by its founder's relay. Everybody writes in a group, and
+    /// admins in an announcement room; admins add and change in both.
+    #[must_use]
+    pub fn group(kind: RoomKind, hub: RelayRef, owner: AccountId) -> Self {
+        let write = if kind == RoomKind::Announcement { Role::Admin } else { Role::Member };
+        Self {
+            kind,
+            owners: List::new(vec![owner]).unwrap_or_default(),
+            policy: RoomPolicy { write, add: Role::Admin, change: Role::Admin },
+            ..Self::direct(hub)
+        }
+    }
+
+    /// Whether an account must not be in the room.
+    #[must_use]
+    pub fn is_banned(&self, account: &AccountId) -> bool {
+        self.banned.as_ref().is_some_and(|banned| banned.contains(account))
     }
 
     /// The role of an account that is in the room.
@@ -213,6 +238,33 @@ record! {
 impl Payload for RejoinClaim {
     const LABEL: &'static str = crate::labels::REJOIN;
     const LIMIT: usize = MAX_EVENT;
+}
+
+record! {
+    /// A device's word that its account leaves a room, signed by the device key. It names the leaves by their signature
+    /// keys, which are new whenever somebody is added: so it is good once, in whichever epoch a member commits it.
+    pub struct LeaveClaim {
+        /// The room.
+        1 => room: RoomId,
+        /// Who leaves.
+        2 => account: AccountId,
+        /// The signature keys of the account's leaves.
+        3 => leaves: List<PublicKey, MAX_DEVICES>,
+    }
+}
+
+impl Payload for LeaveClaim {
+    const LABEL: &'static str = crate::labels::LEAVE;
+    const LIMIT: usize = MAX_EVENT;
+}
+
+record! {
+    /// The authenticated data of a member's commit that lets others go: with their own word for it, any member may remove
+    /// them. A commit that lets nobody go has no authenticated data.
+    pub struct Departures {
+        /// Each lets at least one leaf go that the commit removes.
+        1 => claims: List<Signed<LeaveClaim>, MAX_DEPARTURES>,
+    }
 }
 
 record! {

@@ -33,6 +33,7 @@ fn group() -> (RoomContext, Vec<Member>) {
         admins: List::new(vec![account(2)]).unwrap(),
         policy: RoomPolicy { write: Role::Member, add: Role::Admin, change: Role::Admin },
         ordering: Ordering::single(relay("a.example")),
+        banned: None,
     };
     (context, (0..4).map(|n| leaf(n, n as u8 + 1, 0)).collect())
 }
@@ -46,6 +47,7 @@ fn by(member: &Member) -> Change {
         committer: Committer::Member(member.clone()),
         adds: Vec::new(),
         removes: Vec::new(),
+        left: Vec::new(),
         updates: Vec::new(),
         updated: Vec::new(),
         context: None,
@@ -97,6 +99,47 @@ fn one_removes_downwards_and_ones_own() {
     assert_eq!(remove(1, 0), Err(PolicyRule::MayNotRemove));
     assert_eq!(remove(2, 3), Err(PolicyRule::MayNotRemove));
     assert_eq!(remove(2, 2), Ok(()));
+}
+
+#[test]
+fn whoever_leaves_is_let_go_by_any_member() {
+    let room = group();
+    let go = |who: usize, whom: usize, left: Vec<u32>| {
+        judge(&room, &Change { removes: vec![room.1[whom].clone()], left, ..by(&room.1[who]) })
+    };
+    assert_eq!(go(2, 3, vec![3]), Ok(()));
+    assert_eq!(go(3, 1, vec![1]), Ok(()), "an admin too");
+    assert_eq!(go(2, 3, vec![1]), Err(PolicyRule::MayNotRemove), "the word is another's");
+    assert_eq!(go(2, 0, vec![0]), Err(PolicyRule::NoOwner), "the last owner stays");
+}
+
+#[test]
+fn nobody_is_let_go_from_a_direct_room() {
+    let room = direct();
+    let change = Change { removes: vec![room.1[1].clone()], left: vec![1], ..by(&room.1[0]) };
+    assert_eq!(judge(&room, &change), Err(PolicyRule::MayNotRemove));
+}
+
+#[test]
+fn the_banned_are_not_in_the_room_and_do_not_come_back() {
+    let mut room = group();
+    let banned = RoomContext { banned: Some(List::new(vec![account(4)]).unwrap()), ..room.0.clone() };
+    let ban = |who: usize, removes: Vec<Member>| Change {
+        removes,
+        context: Some(banned.clone()),
+        ..by(&room.1[who])
+    };
+    let gone = vec![room.1[3].clone()];
+    assert_eq!(judge(&room, &ban(1, gone.clone())), Ok(()));
+    assert_eq!(judge(&room, &ban(1, Vec::new())), Err(PolicyRule::Banned), "they would still be there");
+    assert_eq!(judge(&room, &ban(2, gone)), Err(PolicyRule::MayNotRemove));
+    assert_eq!(judge(&room, &ban(2, Vec::new())), Err(PolicyRule::MayNotChange));
+    room = (banned, room.1[..3].to_vec());
+    let back = Change { adds: vec![leaf(0, 4, 0)], ..by(&room.1[0]) };
+    assert_eq!(judge(&room, &back), Err(PolicyRule::Banned));
+    let pardoned = Change { context: Some(RoomContext { banned: None, ..room.0.clone() }), ..back };
+    assert_eq!(judge(&room, &pardoned), Ok(()));
+    assert_eq!(evaluate_founding(SUITE, &group().0, &group().1), Ok(()));
 }
 
 #[test]
@@ -244,6 +287,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         |(who, external, adds, removes, updates, updated, foreign)| Change {
             committer: if external { Committer::External(who) } else { Committer::Member(who) },
             adds,
+            left: Vec::new(),
             removes,
             updates,
             updated,

@@ -69,6 +69,7 @@ fn line_of(event: Event) -> Line {
             delivery(local, MessageState::Failed, None, Some(code), Some(reason))
         }
         Event::RoomChanged { room, peer } => Line::RoomChanged { room, peer },
+        Event::Change(change) => Line::Change(change),
         Event::Notice(notice) => Line::Notice(notice),
     }
 }

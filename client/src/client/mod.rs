@@ -1,5 +1,6 @@
 //! The client: an open vault, and what a person does with it.
 
+mod groups;
 mod people;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use zeroize::Zeroizing;
 
 use crate::connection::{Relay, RelayUrl};
-use crate::context::{Context, Founders, Signals};
+use crate::context::{Context, Signals, Turns};
 use crate::error::{ClientError, VaultError};
 use crate::event::{Event, SyncReport, Until};
 use crate::model::{Conversation, Message, MessageState, Page, PeerRef, RoomSummary, Sent, Unread, Whoami};
@@ -19,6 +20,8 @@ use crate::vault::contacts::{self, Standing};
 use crate::vault::owner::{self, Owner};
 use crate::vault::{Vault, messages, outbox, rooms};
 use crate::{clock, register, sync};
+
+pub use groups::CreatedRoom;
 
 /// Messages that are read at a time for an export.
 const EXPORT_PAGE: u32 = 256;
@@ -120,8 +123,15 @@ impl Client {
     }
 
     fn with(vault: Vault, relay: Relay, owner: Owner) -> Self {
-        let (signals, founders) = (Signals::default(), Founders::default());
-        Self(Arc::new(Context { vault, relay, owner, signals, founders, syncing: Mutex::new(()) }))
+        Self(Arc::new(Context {
+            vault,
+            relay,
+            owner,
+            signals: Signals::default(),
+            founders: Turns::default(),
+            changing: Turns::default(),
+            syncing: Mutex::new(()),
+        }))
     }
 
     #[cfg(test)]
@@ -209,6 +219,8 @@ impl Client {
                 kind: row.kind,
                 state: row.state,
                 peer: row.peer.map(|account| PeerRef { alias: listed.alias, account }),
+                name: listed.name,
+                members: listed.members,
                 epoch: row.epoch,
                 suite: row.suite,
                 hub: row.hub,

@@ -6,14 +6,16 @@ use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::{Decided, Decision, RelayRef};
 use posthouse_spec::{Domain, Epoch};
 
+use super::aftermath::{self, Before};
 use super::intake::{Intake, Taken};
+use super::over;
 use crate::chain::{self, Word};
 use crate::error::ClientError;
 use crate::event::Event;
 use crate::model::RoomState;
 use crate::trust;
 use crate::vault::rooms::RoomRow;
-use crate::vault::{contacts, epochs, foundings, rooms};
+use crate::vault::{claims, commits, contacts, epochs, foundings, rooms};
 
 /// What a decision looks like before anything is done with it.
 enum Checked {
@@ -97,17 +99,21 @@ async fn apply(
     decided: &Decided,
     decision: &Decision,
 ) -> Result<(), ClientError> {
-    let own = foundings::commit_of(intake.tx.db()?, &room.room).await?;
+    let own = commits::of_room(intake.tx.db()?, &room.room).await?;
     let is_own = own.as_ref().is_some_and(|own| own.hash == decision.commit);
     let (state, keys) = intake.tx.room(&room.room)?;
+    let before = Before::of(state, own.is_some());
     let applied = if is_own { state.merge_own(keys) } else { state.apply(keys, &decided.commit) };
     let epoch = state.epoch();
-    if let Err(error) = applied {
-        let why = format!("this device cannot follow the room into its next epoch: {error}");
-        return give_up(intake, room, &why).await;
-    }
+    let change = match applied {
+        Ok(change) => change,
+        Err(error) => {
+            let why = format!("this device cannot follow the room into its next epoch: {error}");
+            return give_up(intake, room, &why).await;
+        }
+    };
     if own.is_some() {
-        foundings::remove_commit(intake.tx.db()?, &room.room).await?;
+        commits::remove(intake.tx.db()?, &room.room).await?;
     }
     rooms::set_epoch(intake.tx.db()?, &room.room, epoch, decision.manifest).await?;
     (room.epoch, room.manifest) = (epoch, decision.manifest);
@@ -116,8 +122,10 @@ async fn apply(
         room.state = RoomState::Active;
         if let Some(peer) = &room.peer {
             foundings::remove(intake.tx.db()?, peer).await?;
+            claims::remove(intake.tx.db()?, None, peer).await?;
         }
     }
+    aftermath::settle(intake, room, before, &change, is_own).await?;
     tell_changed(intake, room).await
 }
 
@@ -127,8 +135,13 @@ pub(crate) async fn give_up(
     room: &mut RoomRow,
     why: &str,
 ) -> Result<(), ClientError> {
-    rooms::set_state(intake.tx.db()?, &room.room, RoomState::Broken, Some(why)).await?;
-    room.state = RoomState::Broken;
+    if room.peer.is_some() {
+        // What waits for it goes to the next direct room with them.
+        rooms::set_state(intake.tx.db()?, &room.room, RoomState::Broken, Some(why)).await?;
+        room.state = RoomState::Broken;
+    } else {
+        over::close(intake, room, RoomState::Broken, why).await?;
+    }
     intake.notice("room-broken", why.to_owned(), Some(room.room));
     Ok(())
 }

@@ -3,39 +3,29 @@
 //! Each step is durable before the next one begins, and each may be asked for again: the claim keeps its nonce, the room
 //! its id, the commit its bytes. So a crash anywhere goes on where it stopped, and makes nothing twice.
 
-use posthouse_crypto::room::member::{LeafIdentity, Room};
+use posthouse_crypto::room::member::Room;
 use posthouse_crypto::{KnownAccount, Verified, lineage};
-use posthouse_spec::account::{ClaimedKeyPackages, KeyClaim};
-use posthouse_spec::cbor::{List, Octets};
-use posthouse_spec::client::Refusal;
-use posthouse_spec::client::http::{
-    Base64, ClaimRequest, ClaimResponse, CommitRequest, CommitResponse, RoomCreate, RoomResponse,
-};
 use posthouse_spec::manifest::Manifest;
-use posthouse_spec::room::{
-    CommitClaim, CommitUpload, Decided, RelayRef, RoomContext, RoomKind, WelcomeBundle,
-};
-use posthouse_spec::{AccountId, Alias, Incarnation, Malformed, ManifestSeq, RoomId, Signed};
-use reqwest::Method;
+use posthouse_spec::room::{RelayRef, RoomContext, RoomKind};
+use posthouse_spec::{AccountId, Alias, ManifestSeq, RoomId};
 
-use super::decided;
+use super::commit::{self, Carried, failed};
 use super::fit::{Fit, SUITE, fit_packages};
-use super::intake::{Intake, Taken};
+use super::identity::leaf_identity;
 use super::welcome::is_invited;
+use super::{claim, publish};
 use crate::clock;
 use crate::context::Context;
 use crate::error::{ClientError, VaultError};
 use crate::event::Event;
 use crate::model::RoomState;
 use crate::trust;
-use crate::vault::contacts;
-use crate::vault::foundings::{self, Founding, PendingCommit};
-use crate::vault::owner::Owner;
+use crate::vault::commits::{self, PendingCommit};
+use crate::vault::foundings::{self, Founding};
 use crate::vault::requests::{self, Answer};
 use crate::vault::rooms::{self, RoomRow};
+use crate::vault::{claims, contacts};
 
-/// How long a claim is worth repeating, milliseconds: a relay refuses one that is older than a day.
-const CLAIM_LIFETIME_MS: u64 = 20 * 60 * 60 * 1000;
 /// How often an invitation is made anew before its messages are given up.
 const MAX_ATTEMPTS: u64 = 3;
 
@@ -45,17 +35,6 @@ pub(crate) enum Founded {
     Ready(Vec<Event>),
     /// Not yet; the reason is for the one who waits.
     Waiting(String),
-}
-
-/// The part of a leaf claim that says who we are.
-pub(crate) fn leaf_identity(owner: &Owner) -> LeafIdentity<'_> {
-    LeafIdentity {
-        account: owner.account.id(),
-        home: owner.account.home().clone(),
-        device: &owner.device,
-        seq: owner.account.seq(),
-        head: owner.account.head(),
-    }
 }
 
 /// Sees to it that there is a room with whom an alias stands for.
@@ -72,13 +51,10 @@ pub(crate) async fn provide(context: &Context, alias: &Alias) -> Result<Founded,
         return Ok(Founded::Ready(Vec::new()));
     }
     let founding = founding(context, &peer).await?;
-    let packages = match founding.packages {
-        Some(packages) => packages,
-        None => claim(context, &known, &founding).await?,
-    };
-    let fit = fit_packages(&packages, &known.account);
+    let packages = claim::claim(context, &known, None, SUITE).await?;
+    let fit = fit_packages(&packages, &known.account, SUITE);
     if fit.is_empty() {
-        foundings_reset(context, &peer).await?;
+        claim::forget(context, None, &peer).await?;
         return Ok(Founded::Waiting(format!(
             "{alias} has no device that can be invited now; it is tried again with the next connection"
         )));
@@ -88,32 +64,35 @@ pub(crate) async fn provide(context: &Context, alias: &Alias) -> Result<Founded,
         Some((room, _)) => room,
         None => found(context, &peer, &hub).await?,
     };
-    publish(context, &peer).await?;
+    hand_over(context, &peer).await?;
     let commit = match invite(context, &room, &fit).await {
         // With these key packages it never works.
         Err(error @ ClientError::Room { .. }) => {
-            foundings_reset(context, &peer).await?;
+            claim::forget(context, None, &peer).await?;
             return Err(error);
         }
         invited => invited?,
     };
-    match upload(context, &commit).await {
-        Ok(decided) => finish(context, &room, &decided).await.map(Founded::Ready),
-        Err(error) if error.is_temporary() => Err(error),
-        Err(error) => lost(context, &founding.peer, founding.attempts, &room, error).await,
+    match commit::carry(context, &commit).await? {
+        Carried::Decided(events) => Ok(Founded::Ready(events)),
+        Carried::Behind(why) => Ok(Founded::Waiting(why)),
+        Carried::Refused(error) => lost(context, &founding.peer, founding.attempts, &room, error).await,
     }
 }
 
 /// Asks again for the decisions on commits that were made: an answer may have been lost.
 pub(crate) async fn resume(context: &Context) -> Result<Vec<Event>, ClientError> {
-    let waiting = foundings::with_commit(context.vault.read().await?.db()?).await?;
+    let waiting = commits::of_foundings(context.vault.read().await?.db()?).await?;
     let mut events = Vec::new();
     for (peer, commit) in waiting {
         let Some(_founder) = context.founders.enter(peer) else { continue };
-        match upload(context, &commit).await {
-            Ok(decided) => events.extend(finish(context, &commit.room, &decided).await?),
-            Err(error) if error.is_temporary() => return Err(error),
-            Err(error) => {
+        if commit.again > clock::now() {
+            continue;
+        }
+        match commit::carry(context, &commit).await? {
+            Carried::Decided(told) => events.extend(told),
+            Carried::Behind(_) => {}
+            Carried::Refused(error) => {
                 let attempts = founding(context, &peer).await?.attempts;
                 lost(context, &peer, attempts, &commit.room, error).await.map(drop)?;
             }
@@ -149,57 +128,6 @@ pub(crate) async fn begin(context: &Context, known: &KnownAccount) -> Result<boo
 async fn founding(context: &Context, peer: &AccountId) -> Result<Founding, ClientError> {
     let founding = foundings::find(context.vault.read().await?.db()?, peer).await?;
     Ok(founding.ok_or_else(|| VaultError::Content("a founding that was just begun is gone".to_owned()))?)
-}
-
-/// Claims a key package of each of their devices.
-async fn claim(
-    context: &Context,
-    known: &KnownAccount,
-    founding: &Founding,
-) -> Result<ClaimedKeyPackages, ClientError> {
-    let (owner, now) = (&context.owner, context.relay.time().await);
-    let claim: Signed<KeyClaim> = match &founding.claim {
-        Some((claim, made)) if now.abs_diff(*made) < CLAIM_LIFETIME_MS => claim.clone(),
-        _ => {
-            let claim = owner.device.sign(&KeyClaim {
-                claimant: owner.account.id(),
-                device: owner.device.device_id(),
-                alias: owner.alias.clone(),
-                target: known.account.id(),
-                domain: known.account.home().clone(),
-                suite: u16::try_from(SUITE.code()).unwrap_or_default(),
-                created: now,
-                nonce: Incarnation::new(rand::random()),
-            });
-            let mut tx = context.vault.begin().await?;
-            foundings::set_claim(tx.db()?, &founding.peer, &claim, now).await?;
-            tx.commit().await?;
-            claim
-        }
-    };
-    let doing = format!("invite {}", known.alias);
-    let request = ClaimRequest { claim: Base64::of(&claim) };
-    let asked = context.relay.ask(owner, &doing, Method::POST, "/v1/claims", Some(&request)).await;
-    if let Err(ClientError::Refused { reason: Refusal::ClockSkew, .. }) = &asked {
-        // With a clock that is right the next claim is taken; this one never.
-        foundings_reset(context, &founding.peer).await?;
-    }
-    let answer: ClaimResponse = asked?;
-    let packages: ClaimedKeyPackages = answer
-        .key_packages
-        .read()
-        .map_err(|fault| context.relay.wrong(&doing, &format!("the key packages: {fault}")))?;
-    let mut tx = context.vault.begin().await?;
-    foundings::set_packages(tx.db()?, &founding.peer, &packages).await?;
-    tx.commit().await?;
-    Ok(packages)
-}
-
-/// A claim that brought nothing is not repeated: the next one may.
-async fn foundings_reset(context: &Context, peer: &AccountId) -> Result<(), ClientError> {
-    let mut tx = context.vault.begin().await?;
-    foundings::drop_claim(tx.db()?, peer).await?;
-    Ok(tx.commit().await?)
 }
 
 /// Makes the room here.
@@ -242,16 +170,13 @@ pub(crate) async fn found(
 }
 
 /// Hands the room to its hub.
-async fn publish(context: &Context, peer: &AccountId) -> Result<(), ClientError> {
+async fn hand_over(context: &Context, peer: &AccountId) -> Result<(), ClientError> {
     let founding = founding(context, peer).await?;
     let Some((room, group_info)) = founding.room else { return Ok(()) };
     if founding.founded {
         return Ok(());
     }
-    let request = RoomCreate { group_info: Base64(group_info) };
-    let path = format!("/v1/rooms/{room}");
-    let _: RoomResponse =
-        context.relay.ask(&context.owner, "found a room", Method::PUT, &path, Some(&request)).await?;
+    publish::publish(context, &room, group_info).await?;
     let mut tx = context.vault.begin().await?;
     foundings::set_founded(tx.db()?, peer).await?;
     Ok(tx.commit().await?)
@@ -264,7 +189,7 @@ pub(crate) async fn invite(
     fit: &[Fit],
 ) -> Result<PendingCommit, ClientError> {
     let mut tx = context.vault.begin().await?;
-    if let Some(commit) = foundings::commit_of(tx.db()?, id).await? {
+    if let Some(commit) = commits::of_room(tx.db()?, id).await? {
         // Nothing was changed; only a commit ends a transaction without a mark.
         tx.commit().await?;
         return Ok(commit);
@@ -272,68 +197,9 @@ pub(crate) async fn invite(
     let (room, keys) = tx.room(id)?;
     let packages: Vec<Vec<u8>> = fit.iter().map(|fit| fit.bytes.clone()).collect();
     let proposed = room.invite(keys, &packages).map_err(|error| failed("invite them to the room", &error))?;
-    let welcome =
-        proposed.welcome.ok_or_else(|| failed("invite them to the room", &"MLS made no Welcome"))?;
-    let claim = CommitClaim { room: *id, epoch: proposed.epoch, commit: proposed.hash };
-    let bundle = || -> Result<WelcomeBundle, Malformed> {
-        Ok(WelcomeBundle {
-            welcome: Octets::new(welcome)?,
-            group_info: Octets::new(proposed.group_info)?,
-            invited: List::new(fit.iter().map(|fit| fit.invited.clone()).collect())?,
-        })
-    };
-    let too_large = |fault: Malformed| failed("invite them to the room", &fault);
-    let upload = CommitUpload {
-        claim: context.owner.device.sign(&claim),
-        commit: Octets::new(proposed.commit).map_err(too_large)?,
-        welcome: Some(bundle().map_err(too_large)?),
-    };
-    let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload };
-    foundings::put_commit(tx.db()?, &commit).await?;
+    let commit = commit::keep(&mut tx, &context.owner, id, proposed, fit).await?;
     tx.commit().await?;
     Ok(commit)
-}
-
-async fn upload(context: &Context, commit: &PendingCommit) -> Result<Decided, ClientError> {
-    let doing = "have the room's hub decide the invitation";
-    let request = CommitRequest { upload: Base64::of(&commit.upload) };
-    let path = format!("/v1/rooms/{}/commits", commit.room);
-    let answer: CommitResponse =
-        context.relay.ask(&context.owner, doing, Method::POST, &path, Some(&request)).await?;
-    let fault = |fault: Malformed| context.relay.wrong(doing, &format!("the decision: {fault}"));
-    answer.decided.read().map_err(fault)
-}
-
-/// The hub decided: the room is in use.
-pub(crate) async fn finish(
-    context: &Context,
-    id: &RoomId,
-    decided: &Decided,
-) -> Result<Vec<Event>, ClientError> {
-    let mut asked = false;
-    loop {
-        let mut intake = Intake::begin(context).await?;
-        let row = rooms::by_id(intake.tx.db()?, id).await?;
-        let mut row =
-            row.ok_or_else(|| VaultError::Content("a room that was just founded is gone".to_owned()))?;
-        match decided::take_own(&mut intake, &mut row, decided).await? {
-            Taken::Done => {
-                let (events, _) = intake.commit().await?;
-                context.signals.connection.notify_one();
-                return Ok(events);
-            }
-            // The hub has replaced a key since its manifest was pinned here.
-            Taken::Later if !asked => {
-                intake.commit().await?;
-                trust::relay_for(context, &row.hub, decided).await?;
-                asked = true;
-            }
-            Taken::Later => {
-                let doing = "have the room's hub decide the invitation";
-                return Err(context.relay.wrong(doing, "the decision is newer than the manifest of its hub"));
-            }
-        }
-    }
 }
 
 /// The hub refused: the commit is dropped, and the next attempt makes another from a new claim.
@@ -345,23 +211,13 @@ async fn lost(
     refused: ClientError,
 ) -> Result<Founded, ClientError> {
     let mut tx = context.vault.begin().await?;
-    let (room, keys) = tx.room(id)?;
-    room.drop_own(keys).map_err(|error| failed("drop an invitation", &error))?;
-    foundings::remove_commit(tx.db()?, id).await?;
-    foundings::drop_claim(tx.db()?, peer).await?;
+    commit::drop_own(&mut tx, id).await?;
+    claims::remove(tx.db()?, None, peer).await?;
     foundings::count_attempt(tx.db()?, peer).await?;
     tx.commit().await?;
     if attempts + 1 >= MAX_ATTEMPTS {
         return Err(refused);
     }
-    // A stale epoch means that another commit was decided: it comes through the mailbox, and the room moves on.
-    let stale = matches!(refused, ClientError::Refused { reason: Refusal::StaleEpoch, .. });
-    if !stale {
-        context.signals.want_work();
-    }
+    context.signals.want_work();
     Ok(Founded::Waiting(refused.to_string()))
-}
-
-fn failed(doing: &str, why: &dyn std::fmt::Display) -> ClientError {
-    ClientError::Room { doing: doing.to_owned(), why: why.to_string() }
 }

@@ -2,21 +2,18 @@
 
 use posthouse_crypto::room::RoomError;
 use posthouse_crypto::room::member::Opened;
-use posthouse_crypto::{message_id, sha256};
+use posthouse_crypto::sha256;
 use posthouse_spec::AccountId;
-use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::client::Delivery;
 use posthouse_spec::client::delivery::MessageDelivery;
-use posthouse_spec::content::MimiContent;
-use posthouse_spec::policy::Member;
 
-use super::decided;
 use super::intake::{Intake, Taken};
+use super::{content, decided};
 use crate::error::ClientError;
-use crate::model::MessageState;
-use crate::vault::contacts::{self, Standing};
+use crate::model::{MessageState, RoomState};
 use crate::vault::messages::{self, Incoming};
 use crate::vault::rooms::{self, RoomRow};
+use crate::vault::unattributed::{self, Unattributed};
 use crate::vault::{held, requests};
 
 /// Items that are read from the queue at a time.
@@ -71,9 +68,12 @@ pub(crate) async fn drain_with(intake: &mut Intake<'_>, peer: &AccountId) -> Res
 
 async fn open(
     intake: &mut Intake<'_>,
-    room: &RoomRow,
+    room: &mut RoomRow,
     message: &MessageDelivery,
 ) -> Result<Taken, ClientError> {
+    if matches!(room.state, RoomState::Left | RoomState::Removed) {
+        return Ok(Taken::Done);
+    }
     if message.epoch > room.epoch || waits_for_other_room(intake, room).await? {
         return Ok(Taken::Later);
     }
@@ -85,10 +85,24 @@ async fn open(
         Err(error) => Err(error.to_string()),
     };
     match opened {
-        Ok(opened) => store(intake, room, message, &opened).await?,
+        Ok(opened) => content::take(intake, room, unattributed(room, message, opened)).await?,
         Err(why) => store_unopened(intake, room, message, &why).await?,
     }
     Ok(Taken::Done)
+}
+
+/// The message as it is before it is known who sent it.
+fn unattributed(room: &RoomRow, message: &MessageDelivery, opened: Opened) -> Unattributed {
+    Unattributed {
+        room: room.room,
+        account: opened.sender.account,
+        device: opened.sender.device,
+        home: opened.sender.home,
+        epoch: opened.epoch,
+        received: message.received,
+        content: opened.content,
+        body_hash: sha256(&message.body),
+    }
 }
 
 /// Whether another room with the same person is about to be joined. What they wrote there came first: of two rooms that
@@ -100,61 +114,6 @@ async fn waits_for_other_room(intake: &mut Intake<'_>, room: &RoomRow) -> Result
     }
 }
 
-async fn store(
-    intake: &mut Intake<'_>,
-    room: &RoomRow,
-    message: &MessageDelivery,
-    opened: &Opened,
-) -> Result<(), ClientError> {
-    let sender = &opened.sender.account;
-    let (_, standing) = contacts::glance(intake.tx.db()?, sender).await?;
-    if standing == Standing::Blocked {
-        return Ok(());
-    }
-    let theirs = is_theirs(intake, &opened.sender).await?;
-    let content = MimiContent::from_cbor(&opened.content);
-    let reason = match &content {
-        _ if !theirs => Some(
-            "a message of a device that is not on its account's list; who wrote it is not known".to_owned(),
-        ),
-        Ok(content) if content.as_text().is_some() => None,
-        Ok(_) => Some("a message of a kind that this version does not show".to_owned()),
-        Err(fault) => Some(format!("the message's content is malformed: {fault}")),
-    };
-    let text = content.as_ref().ok().filter(|_| theirs).and_then(MimiContent::as_text);
-    let id = message_id(sender, &room.room, &opened.content);
-    let stored = Incoming {
-        room: &room.room,
-        peer: room.peer.as_ref(),
-        account: Some(sender),
-        id: Some(&id),
-        own: theirs && *sender == intake.owner.account.id(),
-        sent: message.received,
-        content: Some(&opened.content),
-        text,
-        state: MessageState::Received,
-        reason: reason.as_deref(),
-        body_hash: Some(sha256(&message.body)),
-    };
-    let now = intake.now;
-    // The same id again is a message that its sender sealed twice, because it could not know of the first.
-    if let Some(local) = messages::insert_incoming(intake.tx.db()?, &stored, now).await? {
-        intake.tell_message(local).await?;
-    }
-    Ok(())
-}
-
-/// Whether the account that a leaf names really has the device that signed for it. A room takes in any leaf that its
-/// members add, so its word alone would let one of them write in the name of another.
-async fn is_theirs(intake: &mut Intake<'_>, sender: &Member) -> Result<bool, ClientError> {
-    let own = &intake.owner.account;
-    if sender.account == own.id() {
-        return Ok(own.had(&sender.device));
-    }
-    let contact = contacts::by_account(intake.tx.db()?, &sender.account).await?;
-    Ok(contact.is_some_and(|contact| contact.account.had(&sender.device)))
-}
-
 async fn store_unopened(
     intake: &mut Intake<'_>,
     room: &RoomRow,
@@ -163,7 +122,9 @@ async fn store_unopened(
 ) -> Result<(), ClientError> {
     let hash = sha256(&message.body);
     // The same bytes again do not open, because their key was used and is gone: nothing is lost by that.
-    if messages::was_opened(intake.tx.db()?, &hash).await? {
+    if messages::was_opened(intake.tx.db()?, &hash).await?
+        || unattributed::has(intake.tx.db()?, &hash).await?
+    {
         return Ok(());
     }
     let reason = format!("a message from {} could not be opened: {why}", message.origin);

@@ -1,8 +1,10 @@
 //! Invitations as they come: nothing is joined here, and nothing is shown but who asks.
 
+use posthouse_crypto::room::Observer;
 use posthouse_crypto::{Account, KnownAccount, Verified, verify};
 use posthouse_spec::account::KeyClaim;
 use posthouse_spec::client::delivery::WelcomeDelivery;
+use posthouse_spec::room::RoomKind;
 use posthouse_spec::{Alias, PublicKey};
 
 use super::intake::Intake;
@@ -15,7 +17,8 @@ use crate::vault::{held, rooms};
 /// Takes an invitation. It waits for consent, unless who asks is a contact; whether they are who they say is checked
 /// before it is joined.
 pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> Result<(), ClientError> {
-    let known = rooms::by_id(intake.tx.db()?, &welcome.room).await?.is_some()
+    // Whoever left a room or was removed from it may be invited again.
+    let known = rooms::by_id(intake.tx.db()?, &welcome.room).await?.is_some_and(|room| !room.is_over())
         || requests::by_room(intake.tx.db()?, &welcome.room).await?.is_some();
     if known {
         return Ok(());
@@ -38,6 +41,7 @@ pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> 
         room: welcome.room,
         account: claim.claimant,
         alias: claim.alias.clone(),
+        kind: kind(welcome),
         received: welcome.received,
         answer,
         verified: false,
@@ -58,7 +62,13 @@ pub(crate) async fn take(intake: &mut Intake<'_>, welcome: &WelcomeDelivery) -> 
     Ok(())
 }
 
-/// Whether they invited us already, by an invitation that `known` shows to be theirs. What others claim in
+/// To what kind of room it is, as far as its group info says; what does not hold shows when the room is joined.
+fn kind(welcome: &WelcomeDelivery) -> RoomKind {
+    Observer::from_group_info(&welcome.group_info)
+        .map_or(RoomKind::Direct, |observer| observer.context().kind)
+}
+
+/// Whether they invited us to a direct room already, by an invitation that `known` shows to be theirs. What others claim in
 /// their name does not count.
 pub(crate) async fn is_invited(tx: &mut Tx<'_>, known: &KnownAccount) -> Result<bool, ClientError> {
     let mut invited = false;
@@ -70,7 +80,7 @@ pub(crate) async fn is_invited(tx: &mut Tx<'_>, known: &KnownAccount) -> Result<
             }
             requests::set_verified(tx.db()?, &request.room).await?;
         }
-        invited |= request.account == known.account.id();
+        invited |= request.account == known.account.id() && request.kind == RoomKind::Direct;
     }
     Ok(invited)
 }

@@ -9,7 +9,7 @@ use reqwest::Method;
 
 use crate::context::Context;
 use crate::error::ClientError;
-use crate::rooms::founding::leaf_identity;
+use crate::rooms::identity::leaf_identity;
 use crate::vault::key_packages::{self, Pending};
 
 /// Below this many at the relay more are made.

@@ -6,6 +6,8 @@
 //! [`Signals`](crate::context::Signals).
 
 mod backoff;
+mod chains;
+mod changes;
 mod emitter;
 mod key_packages;
 mod pending;

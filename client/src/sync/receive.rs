@@ -63,22 +63,25 @@ async fn take_one(intake: &mut Intake<'_>, push: &Push) -> Result<(), ClientErro
 
 /// Takes an item of a room, or keeps it until that is possible.
 async fn route(intake: &mut Intake<'_>, id: &RoomId, item: &Delivery) -> Result<(), ClientError> {
-    if let Some(mut room) = rooms::by_id(intake.tx.db()?, id).await? {
-        return into_room(intake, &mut room, item).await;
-    }
-    match requests::by_room(intake.tx.db()?, id).await? {
-        Some(request) => for_request(intake, &request, item).await,
+    let room = rooms::by_id(intake.tx.db()?, id).await?;
+    let request = match &room {
+        Some(room) if !room.is_over() => None,
+        _ => requests::by_room(intake.tx.db()?, id).await?,
+    };
+    match (room, request) {
+        (_, Some(request)) => for_request(intake, &request, item).await,
+        (Some(mut room), None) => into_room(intake, &mut room, item).await,
         // Where nobody invited us, nothing is known of epochs either.
-        None if matches!(item, Delivery::EpochEnd(_)) => Ok(()),
-        None => intake.hold_stray(id, item).await,
+        (None, None) if matches!(item, Delivery::EpochEnd(_)) => Ok(()),
+        (None, None) => intake.hold_stray(id, item).await,
     }
 }
 
 async fn into_room(intake: &mut Intake<'_>, room: &mut RoomRow, item: &Delivery) -> Result<(), ClientError> {
     let epoch = room.epoch;
-    // A room that is broken opens what it still can; it never moves on.
+    // A room that is broken opens what it still can; it never moves on. Nor does one from which this device was removed.
     let taken = match item {
-        Delivery::Decided(_) if room.state == RoomState::Broken => Taken::Done,
+        Delivery::Decided(_) if matches!(room.state, RoomState::Broken | RoomState::Removed) => Taken::Done,
         item => match opening::take(intake, room, item).await {
             // One room that cannot go on must not keep the whole mailbox waiting.
             Err(ClientError::Room { doing, why }) => {

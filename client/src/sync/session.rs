@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::emitter::Emitter;
 use super::submit::{Submitter, nothing_to_send};
-use super::{receive, work};
+use super::{changes, receive, work};
 use crate::connection::socket::{self, Reader, Received, Writer};
 use crate::context::Context;
 use crate::error::ClientError;
@@ -261,7 +261,8 @@ impl Connection<'_> {
             && self.submitter.is_idle()
             && self.out.capacity() == OUT_QUEUE
             && self.context.signals.is_quiet()
-            && nothing_to_send(self.context).await?)
+            && nothing_to_send(self.context).await?
+            && !changes::is_moving(self.context).await?)
     }
 
     fn mind_silence(&mut self) -> Result<(), ClientError> {

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use posthouse_crypto::message_id;
-use posthouse_crypto::room::RoomError;
 use posthouse_spec::Number;
 use posthouse_spec::cbor::{Cbor as _, Octets};
 use posthouse_spec::client::socket::{Refused, Submit};
@@ -195,7 +194,7 @@ impl Submitter {
                 outbox::back_to_intent(tx.db()?, item).await?;
                 rooms::set_stale(tx.db()?, &item.room, item.epoch).await?;
             } else if !stale && item.number == refused.number {
-                events.push(fail(&mut tx, item, &refused).await?);
+                events.extend(fail(&mut tx, item, &refused).await?);
             } else {
                 move_down(&mut tx, item, next).await?;
                 next = next.next();
@@ -208,12 +207,13 @@ impl Submitter {
     }
 }
 
-async fn fail(tx: &mut Tx<'_>, item: &Outgoing, refused: &Refused) -> Result<Event, ClientError> {
+async fn fail(tx: &mut Tx<'_>, item: &Outgoing, refused: &Refused) -> Result<Option<Event>, ClientError> {
     let reason = format!("the relay refused it ({}): {}", refused.reason, refused.detail);
     outbox::remove(tx.db()?, item.number).await?;
     messages::set_state(tx.db()?, item.local, MessageState::Failed, Some(&reason)).await?;
     messages::set_number(tx.db()?, item.local, None).await?;
-    Ok(Event::Failed { local: item.local, code: refused.reason.name().to_owned(), reason })
+    let shown = outbox::is_shown(tx.db()?, item.local).await?;
+    Ok(shown.then(|| Event::Failed { local: item.local, code: refused.reason.name().to_owned(), reason }))
 }
 
 async fn move_down(tx: &mut Tx<'_>, item: &Outgoing, to: Number) -> Result<(), ClientError> {
@@ -273,10 +273,12 @@ pub(super) async fn seal(
         match seal_one(&mut tx, context, &item, last.next()).await? {
             Ok(outgoing) => {
                 last = outgoing.number;
-                events.push(Event::Sealed { local: item.local, room: item.room });
+                if item.shown {
+                    events.push(Event::Sealed { local: item.local, room: item.room });
+                }
                 sealed.push(outgoing);
             }
-            Err(error) => events.push(give_up(&mut tx, &item, &error).await?),
+            Err(error) => events.extend(give_up(&mut tx, &item, &error).await?),
         }
     }
     owner::set_last_number(tx.db()?, last).await?;
@@ -291,18 +293,24 @@ async fn seal_one(
     context: &Context,
     item: &Sealable,
     number: Number,
-) -> Result<Result<Outgoing, RoomError>, ClientError> {
+) -> Result<Result<Outgoing, String>, ClientError> {
+    let own = context.owner.account.id();
+    let (room, _) = tx.room(&item.room)?;
+    let agreed = room.context();
+    if item.shown && agreed.role(&own) < agreed.policy.write {
+        return Ok(Err(format!("only {}s write in this room", agreed.policy.write)));
+    }
     let content = match &item.content {
         Some(content) => content.clone(),
         None => MimiContent::text(rand::random(), &item.text)
             .map_err(|fault| VaultError::Content(format!("a message to be sealed: {fault}")))?
             .to_cbor(),
     };
-    let id = message_id(&context.owner.account.id(), &item.room, &content);
+    let id = message_id(&own, &item.room, &content);
     let (room, keys) = tx.room(&item.room)?;
     let body = match room.seal(keys, &content) {
         Ok(body) => body,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     let epoch = room.epoch();
     let outgoing = Outgoing { number, room: item.room, epoch, body, local: item.local };
@@ -320,11 +328,11 @@ async fn seal_one(
     Ok(Ok(outgoing))
 }
 
-async fn give_up(tx: &mut Tx<'_>, item: &Sealable, error: &RoomError) -> Result<Event, ClientError> {
+async fn give_up(tx: &mut Tx<'_>, item: &Sealable, error: &str) -> Result<Option<Event>, ClientError> {
     let reason = format!("it could not be sealed: {error}");
     outbox::forget_intent(tx.db()?, item.local).await?;
     messages::set_state(tx.db()?, item.local, MessageState::Failed, Some(&reason)).await?;
-    Ok(Event::Failed { local: item.local, code: "not-sealed".to_owned(), reason })
+    Ok(item.shown.then(|| Event::Failed { local: item.local, code: "not-sealed".to_owned(), reason }))
 }
 
 /// Whether anything waits that could be sent now.

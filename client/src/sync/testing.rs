@@ -23,6 +23,16 @@ pub(crate) async fn take_in(
     super::receive::take_in(context, &Emitter::new(events), pushes).await.map(drop)
 }
 
+/// Does the work that rooms and their members need, once.
+pub(crate) async fn work(context: &Context, events: mpsc::Sender<Event>) -> Result<(), ClientError> {
+    let emitter = Emitter::new(events);
+    super::people::see_to_requests(context, &emitter).await?;
+    super::pending::drain(context, &emitter).await?;
+    super::pending::provide(context, &emitter).await?;
+    super::changes::see_to(context, &emitter).await?;
+    super::chains::fetch(context, &emitter).await.map(drop)
+}
+
 /// Gives up an invitation.
 pub(crate) async fn give_up(
     context: &Context,

@@ -4,9 +4,12 @@
 //! something failed for now. What concerns different people goes on side by side, because a question about somebody
 //! whose relay is down takes its time.
 
+use std::time::Duration;
+
 use super::backoff::{Backoff, is_final};
 use super::emitter::Emitter;
-use super::{key_packages, pending, people};
+use super::{chains, changes, key_packages, pending, people};
+use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
 use crate::event::{Event, Notice};
@@ -18,19 +21,28 @@ pub(super) async fn run(context: &Context, emitter: &Emitter, live: bool) -> Res
     let mut backoff = Backoff::work();
     loop {
         let seen = context.signals.begin_pass();
+        let began = clock::now();
         let again = worker.pass().await?;
         context.signals.end_pass(seen);
         if !again {
             backoff.reset();
         }
-        if again && live {
-            tokio::select! {
-                () = context.signals.work_wanted() => {}
-                () = tokio::time::sleep(backoff.next()) => {}
-            }
-        } else {
-            context.signals.work_wanted().await;
+        // What was decided against tries again at a time of its own, in a short sync as well.
+        let due = changes::next_due(context, began).await?;
+        let retry = (again && live).then(|| backoff.next());
+        let wait = retry.into_iter().chain(due).min();
+        tokio::select! {
+            () = context.signals.work_wanted() => {}
+            () = sleep(wait) => {}
         }
+    }
+}
+
+/// Sleeps for a while, or for good.
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -66,18 +78,22 @@ impl Worker<'_> {
         if let Err(error) = people::tell_blocks(context).await {
             again |= self.mind(error).await?;
         }
-        let (seen, drained, resumed, provided) = tokio::join!(
+        let (seen, drained, resumed, provided, changed, met) = tokio::join!(
             Box::pin(people::see_to_requests(context, emitter)),
             Box::pin(pending::drain(context, emitter)),
             Box::pin(pending::resume(context, emitter)),
             Box::pin(pending::provide(context, emitter)),
+            Box::pin(changes::see_to(context, emitter)),
+            Box::pin(chains::fetch(context, emitter)),
         );
         let seen = seen?;
         // An invitation that was joined has used up a key package.
         self.stocked &= !seen.joined;
         let provided = provided?;
-        again |= provided.again;
-        let troubles = [seen.trouble, drained.err(), resumed.err(), provided.trouble];
+        let (changed, met) = (changed?, met?);
+        again |= provided.again || changed.again || met.again;
+        let troubles =
+            [seen.trouble, drained.err(), resumed.err(), provided.trouble, changed.trouble, met.trouble];
         for error in troubles.into_iter().flatten() {
             again |= self.mind(error).await?;
         }

@@ -2,7 +2,11 @@
 
 mod asking;
 mod consent;
+mod group;
+mod groups;
+mod hub;
 mod keys;
+mod members;
 mod receiving;
 mod sending;
 mod trust;

@@ -11,8 +11,9 @@ use posthouse_spec::{AccountId, Millis, Number, RoomId};
 use super::world::{Person, World};
 use crate::clock;
 use crate::model::{Conversation, Direction, Message, Page};
-use crate::rooms::founding::{self, leaf_identity};
-use crate::vault::foundings::PendingCommit;
+use crate::rooms::founding;
+use crate::rooms::identity::leaf_identity;
+use crate::vault::commits::PendingCommit;
 use crate::vault::outbox::Outgoing;
 
 /// A key package of a device that nobody has, in somebody's name.
@@ -46,7 +47,8 @@ impl Ghost {
         };
         let welcome = proposed.welcome.expect("an invitation");
         let room = Room::join(&mut keys, &welcome, &proposed.group_info).expect("the ghost joins");
-        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload };
+        let again = Millis::default();
+        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload, again };
         Self { keys, room, commit }
     }
 
@@ -79,7 +81,10 @@ async fn nobody_speaks_in_the_name_of_another() {
         let decided = world.decided(founded.room, world.decide(&ghost.commit));
         let letter = ghost.writes("I owe you a house");
         bob.gets(&[decided, world.message(&letter)]).await;
-        let lines = told(&bob, &founded.room, named.context().owner.account.id()).await;
+        let named = named.context().owner.account.id();
+        // Her relay shows her list as it is.
+        bob.hears_of(&named).await;
+        let lines = told(&bob, &founded.room, named).await;
         assert_eq!(lines.len(), 1, "it is not dropped silently");
         assert_eq!((lines[0].text.as_deref(), lines[0].direction), (None, Direction::In));
         assert!(lines[0].reason.is_some());
@@ -112,7 +117,8 @@ async fn a_room_with_a_forged_device_is_not_joined() {
             commit: Octets::new(proposed.commit).expect("within the limit"),
             welcome: Some(bundle),
         };
-        let commit = PendingCommit { room: id, epoch: proposed.epoch, hash: proposed.hash, upload };
+        let again = Millis::default();
+        let commit = PendingCommit { room: id, epoch: proposed.epoch, hash: proposed.hash, upload, again };
         let decided = world.decide(&commit);
         bob.knows(&alice).await;
         bob.gets(&[world.welcome(&alice, &bob, commit, decided)]).await;

@@ -13,10 +13,12 @@ use posthouse_spec::client::delivery::{
     DecidedDelivery, EpochEndDelivery, Failure, MessageDelivery, NoticeDelivery, WelcomeDelivery,
 };
 use posthouse_spec::client::socket::Push;
+use posthouse_spec::content::MimiContent;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::{CommitClaim, CommitUpload, Decided, Decision, Suite};
 use posthouse_spec::{
-    Alias, Ballot, Domain, Epoch, Incarnation, MailboxSeq, ManifestSeq, Millis, RoomId, Signed, Ticket,
+    AccountId, Alias, Ballot, Domain, Epoch, Incarnation, MailboxSeq, ManifestSeq, Millis, RoomId, Signed,
+    Ticket,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -28,12 +30,14 @@ use crate::event::Event;
 use crate::model::{Conversation, Direction, Page};
 use crate::profile::{Profile, Unlock};
 use crate::register;
-use crate::rooms::fit;
-use crate::rooms::founding::{self, leaf_identity};
+use crate::rooms::identity::leaf_identity;
+use crate::rooms::intake::Intake;
+use crate::rooms::{commit, content, fit, founding};
 use crate::sync::testing;
-use crate::vault::foundings::{self, PendingCommit};
+use crate::vault::commits::{self, PendingCommit};
 use crate::vault::outbox::{self, Outgoing};
-use crate::vault::{Vault, contacts, held, key_packages, owner, relays, requests, rooms};
+use crate::vault::owner::Owner;
+use crate::vault::{Vault, contacts, foundings, held, key_packages, owner, relays, requests, rooms};
 
 /// Events that a test may leave unread.
 const EVENTS: usize = 4096;
@@ -108,14 +112,19 @@ impl World {
 
     /// Somebody whose registration this hub's relay confirmed.
     pub(crate) async fn person(&self, name: &str) -> Person {
+        self.person_at(name, "http://127.0.0.1:1").await
+    }
+
+    /// Somebody whose relay is at a URL.
+    pub(crate) async fn person_at(&self, name: &str, url: &str) -> Person {
         let folder = tempfile::tempdir().expect("a folder");
         let profile = Profile::locate(Some(folder.path()), name).expect("a profile");
         let key_file = folder.path().join("key");
         let unlock = Unlock::KeyFile(key_file.clone());
         let vault = Vault::create(&profile, &unlock).await.expect("a vault");
         let alias: Alias = format!("{name}@h.localhost").parse().expect("an alias");
-        let owner = register::begin(&vault, &alias, Some("http://127.0.0.1:1")).await.expect("an owner");
-        let binding = self.ordering.sign(&AliasBinding { claim: owner.claim.clone(), bound: Millis(1) });
+        let owner = register::begin(&vault, &alias, Some(url)).await.expect("an owner");
+        let binding = self.bind(&owner);
         let mut tx = vault.begin().await.expect("a transaction");
         let db = tx.db().expect("a database");
         owner::confirm(db, &binding, Millis(1)).await.expect("confirmed");
@@ -136,6 +145,16 @@ impl World {
         }
     }
 
+    /// The relay's word for an alias.
+    pub(crate) fn bind(&self, owner: &Owner) -> Signed<AliasBinding> {
+        self.ordering.sign(&AliasBinding { claim: owner.claim.clone(), bound: Millis(1) })
+    }
+
+    /// The hub signs a decision.
+    pub(crate) fn sign(&self, decision: &Decision) -> Signed<Decision> {
+        self.ordering.sign(decision)
+    }
+
     /// Founds a room as `by`, who knows `with` and writes to them.
     pub(crate) async fn found(&self, by: &Person, with: &Person) -> Founded {
         by.knows(with).await;
@@ -147,10 +166,10 @@ impl World {
         tx.commit().await.expect("durable");
         let room = founding::found(context, &peer, &self.manifest).await.expect("a room");
         let package = with.claimed().await;
-        let fit = fit::fit_packages(&[package], &with.context().owner.account);
+        let fit = fit::fit_packages(&[package], &with.context().owner.account, fit::SUITE);
         let commit = founding::invite(context, &room, &fit).await.expect("a commit");
         let decided = self.decide(&commit);
-        founding::finish(context, &room, &decided).await.expect("merged");
+        commit::finish(context, &room, &decided).await.expect("merged");
         Founded { room, welcome: self.welcome(by, with, commit, decided) }
     }
 
@@ -247,6 +266,45 @@ impl Person {
         tx.commit().await.expect("durable");
     }
 
+    /// Knows somebody, and has nothing against being written to by them.
+    pub(crate) async fn trusts(&self, other: &Self) {
+        if self.alias() == other.alias() {
+            return;
+        }
+        self.knows(other).await;
+        let mut tx = self.context().vault.begin().await.expect("a transaction");
+        let account = other.context().owner.account.id();
+        contacts::consent(tx.db().expect("db"), &account).await.expect("consent");
+        tx.commit().await.expect("durable");
+    }
+
+    /// Has asked for somebody's list of devices, and it is as it was.
+    pub(crate) async fn hears_of(&self, account: &AccountId) {
+        let mut intake = Intake::begin(self.context()).await.expect("a transaction");
+        content::attribute(&mut intake, account, None).await.expect("taken");
+        intake.commit().await.expect("durable");
+    }
+
+    /// The program ends and is started again.
+    pub(crate) async fn starts_again(self) -> Self {
+        self.client.clone().close().await.expect("closed");
+        let Self { client, profile, key_file, folder, next, sender, events } = self;
+        drop(client);
+        let client = Client::open(&profile, Unlock::KeyFile(key_file.clone())).await.expect("opens again");
+        Self { client, profile, key_file, folder, next, sender, events }
+    }
+
+    /// Seals content for a room, whether it is allowed or not.
+    pub(crate) async fn seals_anyway(&self, id: &RoomId, content: &MimiContent) -> Outgoing {
+        let content = content.to_cbor();
+        let mut tx = self.context().vault.begin().await.expect("a transaction");
+        let (room, keys) = tx.room(id).expect("the room");
+        let body = room.seal(keys, &content).expect("sealed");
+        let epoch = room.epoch();
+        tx.commit().await.expect("durable");
+        Outgoing { number: posthouse_spec::Number(1), room: *id, epoch, body, local: 0 }
+    }
+
     /// A key package of this device, as a relay hands it out.
     pub(crate) async fn claimed(&self) -> ClaimedKeyPackage {
         let context = self.context();
@@ -304,6 +362,23 @@ impl Person {
         tx.commit().await.expect("durable");
     }
 
+    /// Does the work beside the connection once.
+    pub(crate) async fn works(&self) {
+        testing::work(self.context(), self.sender.clone()).await.expect("worked");
+    }
+
+    /// What is due later is due now; `false` where nothing was.
+    pub(crate) async fn lets_time_pass(&self) -> bool {
+        let mut tx = self.context().vault.begin().await.expect("a transaction");
+        let mut passed = 0;
+        for sql in ["UPDATE changes SET due = 1 WHERE due > 1", "UPDATE leavings SET due = 1 WHERE due > 1"] {
+            let done = sqlx::query(sql).execute(tx.db().expect("db")).await.expect("written");
+            passed += done.rows_affected();
+        }
+        tx.commit().await.expect("durable");
+        passed > 0
+    }
+
     /// Seals what waits, as if the relay could take `window` messages.
     pub(crate) async fn seals(&self, window: u32) -> Vec<Outgoing> {
         testing::seal(self.context(), self.sender.clone(), window).await.expect("sealed")
@@ -348,8 +423,9 @@ impl Person {
             commit: Octets::new(proposed.commit).expect("within the limit"),
             welcome: None,
         };
-        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload };
-        foundings::put_commit(tx.db().expect("db"), &commit).await.expect("kept");
+        let again = Millis::default();
+        let commit = PendingCommit { room: *id, epoch: proposed.epoch, hash: proposed.hash, upload, again };
+        commits::put(tx.db().expect("db"), &commit).await.expect("kept");
         tx.commit().await.expect("durable");
         commit
     }

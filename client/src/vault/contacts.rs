@@ -3,7 +3,7 @@
 use posthouse_crypto::{Account, KnownAccount};
 use posthouse_spec::account::Chain;
 use posthouse_spec::cbor::{Cbor as _, List};
-use posthouse_spec::{AccountId, Alias, Millis};
+use posthouse_spec::{AccountId, Alias, ChainSeq, Millis};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{cbor, id, int, number, optional_name};
@@ -122,6 +122,40 @@ pub(crate) async fn learn(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Keeps what was verified of somebody whose alias is pinned to another account: they have none here.
+pub(crate) async fn learn_without_alias(
+    db: &mut SqliteConnection,
+    known: &KnownAccount,
+    now: Millis,
+) -> Result<(), VaultError> {
+    sqlx::query(
+        "INSERT INTO contacts (account, chain, bound, added) VALUES (?, ?, ?, ?)
+         ON CONFLICT (account) DO UPDATE SET
+             chain = CASE WHEN length(excluded.chain) >= length(chain) THEN excluded.chain ELSE chain END",
+    )
+    .bind(known.account.id().as_bytes().as_slice())
+    .bind(chain_bytes(&known.account)?)
+    .bind(int(known.bound.0))
+    .bind(int(now.0))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The position of the last event of somebody's chain as it is known here, without checking the chain again.
+pub(crate) async fn seq(
+    db: &mut SqliteConnection,
+    account: &AccountId,
+) -> Result<Option<ChainSeq>, VaultError> {
+    let row = sqlx::query("SELECT chain FROM contacts WHERE account = ?")
+        .bind(account.as_bytes().as_slice())
+        .fetch_optional(db)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let chain: Chain = cbor(&row, "chain")?;
+    Ok(Some(ChainSeq((chain.len() as u64).saturating_sub(1))))
 }
 
 /// They may write.

@@ -17,6 +17,7 @@ use crate::error::VaultError;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "vault", include_str!("../../migrations/0001_vault.sql")),
     (2, "links", include_str!("../../migrations/0002_links.sql")),
+    (3, "rooms", include_str!("../../migrations/0003_rooms.sql")),
 ];
 
 /// SQLite's code for a page that is not what it ought to be.

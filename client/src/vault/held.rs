@@ -80,7 +80,7 @@ pub(crate) async fn clear(db: &mut SqliteConnection, room: &RoomId) -> Result<()
 /// Rooms of this device in which something waits.
 pub(crate) async fn waiting_rooms(db: &mut SqliteConnection) -> Result<Vec<RoomId>, VaultError> {
     let rows = sqlx::query(
-        "SELECT DISTINCT held.room AS room FROM held JOIN rooms ON rooms.room = held.room WHERE rooms.state <> 'broken'",
+        "SELECT DISTINCT held.room AS room FROM held JOIN rooms ON rooms.room = held.room WHERE rooms.state IN ('founding', 'active', 'left')",
     )
     .fetch_all(db)
     .await?;

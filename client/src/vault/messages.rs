@@ -5,7 +5,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::columns::{int, number, optional_id, optional_name, optional_number, word};
+use super::lines;
 use crate::error::VaultError;
+use crate::group::MessageKind;
 use crate::model::{Direction, Message, MessageState, Page};
 
 /// Every column of [`Message`], with the aliases that stand for its accounts now.
@@ -14,7 +16,7 @@ macro_rules! select {
         concat!(
             "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.account, m.outgoing,
                  CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner) ELSE s.alias END AS sender_alias,
-                 m.sent, m.received, m.text, m.state, m.reason, m.unread
+                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.kind, m.news
              FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account ",
             $rest
         )
@@ -37,6 +39,8 @@ fn read(row: &SqliteRow) -> Result<Message, VaultError> {
         state: word(row, "state", MessageState::from_name)?,
         reason: row.try_get("reason")?,
         unread: number(row, "unread")? == 1,
+        kind: word(row, "kind", MessageKind::from_name)?,
+        news: lines::news(row)?,
     })
 }
 
@@ -205,7 +209,7 @@ pub(crate) async fn by_number(
 
 /// One message.
 pub(crate) async fn by_local(db: &mut SqliteConnection, local: u64) -> Result<Option<Message>, VaultError> {
-    sqlx::query(select!("WHERE m.local = ?"))
+    sqlx::query(select!("WHERE m.local = ? AND m.kind <> 'control'"))
         .bind(int(local))
         .fetch_optional(db)
         .await?
@@ -220,7 +224,7 @@ pub(crate) async fn of_room(
     page: Page,
 ) -> Result<Vec<Message>, VaultError> {
     let rows = sqlx::query(select!(
-        "WHERE m.room = ?1 AND m.local > coalesce(?2, 0) AND (?3 IS NULL OR m.local < ?3)
+        "WHERE m.room = ?1 AND m.kind <> 'control' AND m.local > coalesce(?2, 0) AND (?3 IS NULL OR m.local < ?3)
          ORDER BY m.local DESC LIMIT coalesce(?4, -1)"
     ))
     .bind(room.as_bytes().as_slice())
@@ -240,7 +244,7 @@ pub(crate) async fn with_peer(
     page: Page,
 ) -> Result<Vec<Message>, VaultError> {
     let rows = sqlx::query(select!(
-        "WHERE (m.peer = ?1 OR (m.peer IS NULL AND m.to_alias = ?2))
+        "WHERE (m.peer = ?1 OR (m.peer IS NULL AND m.to_alias = ?2)) AND m.kind <> 'control'
              AND m.local > coalesce(?3, 0) AND (?4 IS NULL OR m.local < ?4)
          ORDER BY m.local DESC LIMIT coalesce(?5, -1)"
     ))
@@ -260,7 +264,7 @@ pub(crate) async fn behind(
     after: u64,
     limit: u32,
 ) -> Result<Vec<Message>, VaultError> {
-    let rows = sqlx::query(select!("WHERE m.local > ? ORDER BY m.local LIMIT ?"))
+    let rows = sqlx::query(select!("WHERE m.local > ? AND m.kind <> 'control' ORDER BY m.local LIMIT ?"))
         .bind(int(after))
         .bind(limit)
         .fetch_all(db)

@@ -5,8 +5,12 @@
 //! because its future was, leaves a mark, and the next one throws the memory's state away and reads it from the
 //! database again. So ratchets in memory never run ahead of those on disk.
 
+pub(crate) mod changes;
+pub(crate) mod claims;
 pub(crate) mod columns;
+pub(crate) mod commits;
 pub(crate) mod contacts;
+pub(crate) mod contexts;
 mod database;
 pub(crate) mod epochs;
 mod file;
@@ -15,13 +19,20 @@ mod header;
 pub(crate) mod held;
 mod key;
 pub(crate) mod key_packages;
+pub(crate) mod leavings;
+pub(crate) mod lines;
+pub(crate) mod members;
 pub(crate) mod messages;
 mod mls;
 pub(crate) mod outbox;
 pub(crate) mod owner;
+pub(crate) mod publications;
 pub(crate) mod relays;
 pub(crate) mod requests;
+pub(crate) mod room_infos;
 pub(crate) mod rooms;
+pub(crate) mod unattributed;
+pub(crate) mod wanted_chains;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};

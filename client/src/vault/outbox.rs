@@ -18,8 +18,10 @@ pub(crate) struct Sealable {
     pub(crate) peer: Option<AccountId>,
     /// The text.
     pub(crate) text: String,
-    /// What was in its seal before, if it is sealed again.
+    /// What is in its seal: as it was before, if it is sealed again, or because it is no text.
     pub(crate) content: Option<Vec<u8>>,
+    /// Whether it is shown to anybody.
+    pub(crate) shown: bool,
 }
 
 /// A sealed message that the relay has not accepted.
@@ -35,6 +37,12 @@ pub(crate) struct Outgoing {
     pub(crate) body: Vec<u8>,
     /// Its place.
     pub(crate) local: u64,
+}
+
+/// Stores an intent for the room that the message names.
+pub(crate) async fn intend_for_room(db: &mut SqliteConnection, local: u64) -> Result<(), VaultError> {
+    sqlx::query("INSERT INTO intents (local, alias) VALUES (?, '')").bind(int(local)).execute(db).await?;
+    Ok(())
 }
 
 /// Stores an intent.
@@ -53,17 +61,18 @@ pub(crate) async fn forget_intent(db: &mut SqliteConnection, local: u64) -> Resu
     Ok(())
 }
 
-/// Intents whose room can take them now, in order. One that was sealed before stays in its room; the others go to the
-/// direct room with the lowest id.
+/// Intents whose room can take them now, in order. One that names a room stays in it; the others go to the direct room
+/// with the lowest id. To a room that was left goes nothing but the word of that.
 pub(crate) async fn sealable(db: &mut SqliteConnection, limit: u32) -> Result<Vec<Sealable>, VaultError> {
     let rows = sqlx::query(
-        "SELECT i.local AS local, m.text AS text, m.content AS content, r.room AS room, r.peer AS peer
+        "SELECT i.local AS local, m.text AS text, m.content AS content, m.kind <> 'control' AS shown,
+             r.room AS room, r.peer AS peer
          FROM intents i
          JOIN messages m ON m.local = i.local
          LEFT JOIN contacts c ON c.alias = i.alias
          JOIN rooms r ON r.room = coalesce(m.room,
              (SELECT d.room FROM rooms d WHERE d.peer = c.account AND d.state = 'active' ORDER BY d.room LIMIT 1))
-         WHERE r.state = 'active' AND (r.stale IS NULL OR r.epoch > r.stale)
+         WHERE (r.state = 'active' OR (r.state = 'left' AND m.kind = 'control')) AND (r.stale IS NULL OR r.epoch > r.stale)
          ORDER BY i.local LIMIT ?",
     )
     .bind(limit)
@@ -77,6 +86,7 @@ pub(crate) async fn sealable(db: &mut SqliteConnection, limit: u32) -> Result<Ve
                 peer: optional_id(row, "peer", AccountId::from_slice)?,
                 text: row.try_get::<Option<String>, _>("text")?.unwrap_or_default(),
                 content: row.try_get("content")?,
+                shown: number(row, "shown")? == 1,
             })
         })
         .collect()
@@ -113,11 +123,44 @@ pub(crate) async fn intents_for(db: &mut SqliteConnection, alias: &Alias) -> Res
 pub(crate) async fn free_from_broken(db: &mut SqliteConnection) -> Result<(), VaultError> {
     sqlx::query(
         "UPDATE messages SET room = NULL, id = NULL, content = NULL
-         WHERE local IN (SELECT local FROM intents) AND room IN (SELECT room FROM rooms WHERE state = 'broken')",
+         WHERE local IN (SELECT local FROM intents) AND room IN (SELECT room FROM rooms WHERE state = 'broken' AND peer IS NOT NULL)",
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The intents for a room, in order.
+pub(crate) async fn intents_of_room(
+    db: &mut SqliteConnection,
+    room: &RoomId,
+) -> Result<Vec<u64>, VaultError> {
+    let rows = sqlx::query(
+        "SELECT i.local AS local FROM intents i JOIN messages m ON m.local = i.local WHERE m.room = ? ORDER BY i.local",
+    )
+    .bind(room.as_bytes().as_slice())
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(|row| number(row, "local")).collect()
+}
+
+/// Whether anything of ours waits in a room, or is on its way to the relay.
+pub(crate) async fn waits_in(db: &mut SqliteConnection, room: &RoomId) -> Result<bool, VaultError> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE room = ?1)
+             OR EXISTS (SELECT 1 FROM intents i JOIN messages m ON m.local = i.local WHERE m.room = ?1)",
+    )
+    .bind(room.as_bytes().as_slice())
+    .fetch_one(db)
+    .await?)
+}
+
+/// Whether a message is shown to anybody.
+pub(crate) async fn is_shown(db: &mut SqliteConnection, local: u64) -> Result<bool, VaultError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM messages WHERE local = ? AND kind <> 'control')")
+        .bind(int(local))
+        .fetch_one(db)
+        .await?)
 }
 
 /// Says at all intents for an alias why they wait.
@@ -181,7 +224,7 @@ pub(crate) struct Accepted {
     pub(crate) room: RoomId,
 }
 
-/// The relay has everything up to this number: returns what it newly has, in order.
+/// The relay has everything up to this number: returns what of it is shown and newly there, in order.
 pub(crate) async fn accept(db: &mut SqliteConnection, through: Number) -> Result<Vec<Accepted>, VaultError> {
     sqlx::query(
         "UPDATE messages SET state = 'accepted', reason = NULL
@@ -190,10 +233,13 @@ pub(crate) async fn accept(db: &mut SqliteConnection, through: Number) -> Result
     .bind(int(through.0))
     .execute(&mut *db)
     .await?;
-    let rows = sqlx::query("SELECT local, room FROM outbox WHERE number <= ? ORDER BY number")
-        .bind(int(through.0))
-        .fetch_all(&mut *db)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT o.local AS local, o.room AS room FROM outbox o JOIN messages m ON m.local = o.local
+         WHERE o.number <= ? AND m.kind <> 'control' ORDER BY o.number",
+    )
+    .bind(int(through.0))
+    .fetch_all(&mut *db)
+    .await?;
     sqlx::query("DELETE FROM outbox WHERE number <= ?").bind(int(through.0)).execute(db).await?;
     rows.iter()
         .map(|row| Ok(Accepted { local: number(row, "local")?, room: id(row, "room", RoomId::from_slice)? }))
@@ -250,7 +296,7 @@ pub(crate) struct Waiting {
 pub(crate) async fn waiting(db: &mut SqliteConnection) -> Result<Vec<Waiting>, VaultError> {
     let rows = sqlx::query(
         "SELECT local, to_alias, reason FROM messages
-         WHERE local IN (SELECT local FROM intents UNION ALL SELECT local FROM outbox) ORDER BY local",
+         WHERE local IN (SELECT local FROM intents UNION ALL SELECT local FROM outbox) AND kind <> 'control' ORDER BY local",
     )
     .fetch_all(db)
     .await?;

@@ -2,11 +2,12 @@
 
 use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::client::delivery::WelcomeDelivery;
+use posthouse_spec::room::RoomKind;
 use posthouse_spec::{AccountId, Alias, Millis, RoomId};
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::columns::{cbor, id, int, name, number, word};
+use super::columns::{cbor, code, id, int, name, number, word};
 use crate::error::VaultError;
 use crate::model::Request;
 
@@ -43,6 +44,8 @@ pub(crate) struct RequestRow {
     pub(crate) account: AccountId,
     /// How they call themselves.
     pub(crate) alias: Alias,
+    /// To what kind of room they invite.
+    pub(crate) kind: RoomKind,
     /// When the relay took it.
     pub(crate) received: Millis,
     /// What was answered.
@@ -62,6 +65,7 @@ impl RequestRow {
             alias: self.alias.clone(),
             account: self.account,
             room: self.room,
+            kind: self.kind,
             received: self.received,
             verified: self.verified,
             waiting: waiting + self.dropped,
@@ -75,6 +79,7 @@ fn read(row: &SqliteRow) -> Result<RequestRow, VaultError> {
         room: id(row, "room", RoomId::from_slice)?,
         account: id(row, "account", AccountId::from_slice)?,
         alias: name(row, "alias")?,
+        kind: code(row, "kind", RoomKind::from_code)?,
         received: Millis(number(row, "received")?),
         answer: word(row, "standing", Answer::from_name)?,
         verified: number(row, "verified")? == 1,
@@ -90,7 +95,7 @@ pub(crate) async fn insert(
     welcome: Option<&WelcomeDelivery>,
 ) -> Result<(), VaultError> {
     sqlx::query(
-        "INSERT OR IGNORE INTO requests (room, account, alias, delivery, received, standing) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO requests (room, account, alias, delivery, received, standing, kind) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(request.room.as_bytes().as_slice())
     .bind(request.account.as_bytes().as_slice())
@@ -98,6 +103,7 @@ pub(crate) async fn insert(
     .bind(welcome.map(|welcome| welcome.to_cbor()))
     .bind(int(request.received.0))
     .bind(request.answer.name())
+    .bind(int(request.kind.code()))
     .execute(db)
     .await?;
     Ok(())
@@ -136,11 +142,12 @@ pub(crate) async fn open(db: &mut SqliteConnection) -> Result<Vec<RequestRow>, V
     rows.iter().map(read).collect()
 }
 
-/// Whether an invitation that is really of somebody was accepted and is not joined yet. What others claim in their name
+/// Whether an invitation to a direct room that is really of somebody was accepted and is not joined yet. What others claim in their name
 /// holds up nothing.
 pub(crate) async fn is_joining(db: &mut SqliteConnection, account: &AccountId) -> Result<bool, VaultError> {
     Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM requests WHERE account = ? AND standing = 'accepted' AND verified = 1)",
+        "SELECT EXISTS (SELECT 1 FROM requests
+             WHERE account = ? AND standing = 'accepted' AND verified = 1 AND kind = 1)",
     )
     .bind(account.as_bytes().as_slice())
     .fetch_one(db)

@@ -34,12 +34,23 @@ pub(crate) struct RoomRow {
     pub(crate) reason: Option<String>,
 }
 
+impl RoomRow {
+    /// Whether this device is not in the room any more.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, RoomState::Left | RoomState::Removed)
+    }
+}
+
 /// A room in the list, with what the list shows of it.
 pub(crate) struct Listed {
     /// The room.
     pub(crate) row: RoomRow,
     /// The alias of the other one.
     pub(crate) alias: Option<Alias>,
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// How many people are in it.
+    pub(crate) members: u64,
     /// Messages that nobody has read.
     pub(crate) unread: u64,
     /// The last message.
@@ -61,11 +72,13 @@ fn read(row: &SqliteRow) -> Result<RoomRow, VaultError> {
     })
 }
 
-/// Stores a room that was founded or joined.
+/// Stores a room that was founded or joined; one that this device was in before is joined anew.
 pub(crate) async fn insert(db: &mut SqliteConnection, room: &RoomRow, now: Millis) -> Result<(), VaultError> {
     sqlx::query(
         "INSERT INTO rooms (room, kind, suite, state, peer, hub, epoch, first_epoch, manifest, created)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (room) DO UPDATE SET state = excluded.state, hub = excluded.hub, epoch = excluded.epoch,
+             first_epoch = excluded.first_epoch, manifest = excluded.manifest, stale = NULL, reason = NULL",
     )
     .bind(room.room.as_bytes().as_slice())
     .bind(int(room.kind.code()))
@@ -110,10 +123,11 @@ pub(crate) async fn with_peer(
     db: &mut SqliteConnection,
     peer: &AccountId,
 ) -> Result<Vec<RoomRow>, VaultError> {
-    let rows = sqlx::query("SELECT * FROM rooms WHERE peer = ? AND state <> 'broken' ORDER BY room")
-        .bind(peer.as_bytes().as_slice())
-        .fetch_all(db)
-        .await?;
+    let rows =
+        sqlx::query("SELECT * FROM rooms WHERE peer = ? AND state IN ('founding', 'active') ORDER BY room")
+            .bind(peer.as_bytes().as_slice())
+            .fetch_all(db)
+            .await?;
     rows.iter().map(read).collect()
 }
 
@@ -173,8 +187,10 @@ pub(crate) async fn remove(db: &mut SqliteConnection, room: &RoomId) -> Result<(
 pub(crate) async fn list(db: &mut SqliteConnection) -> Result<Vec<Listed>, VaultError> {
     let rows = sqlx::query(
         "SELECT rooms.*, contacts.alias AS alias,
+             (SELECT name FROM room_infos i WHERE i.room = rooms.room) AS name,
+             (SELECT count(*) FROM members n WHERE n.room = rooms.room) AS members,
              (SELECT count(*) FROM messages m WHERE m.room = rooms.room AND m.unread = 1) AS unread,
-             (SELECT coalesce(max(local), 0) FROM messages m WHERE m.room = rooms.room) AS last
+             (SELECT coalesce(max(local), 0) FROM messages m WHERE m.room = rooms.room AND m.kind <> 'control') AS last
          FROM rooms LEFT JOIN contacts ON contacts.account = rooms.peer
          ORDER BY last DESC, rooms.created DESC",
     )
@@ -185,6 +201,8 @@ pub(crate) async fn list(db: &mut SqliteConnection) -> Result<Vec<Listed>, Vault
             Ok(Listed {
                 row: read(row)?,
                 alias: optional_name(row, "alias")?,
+                name: row.try_get("name")?,
+                members: number(row, "members")?,
                 unread: number(row, "unread")?,
                 last: Some(number(row, "last")?).filter(|last| *last > 0),
             })

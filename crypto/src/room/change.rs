@@ -9,6 +9,7 @@ use posthouse_spec::{Epoch, PublicKey, Signed};
 
 use super::credential::{check_leaf, member, members};
 use super::error::LeafClaimFault;
+use super::leave::departed;
 use super::{RoomError, RosterMember, suite};
 use crate::sign::{VerifyError, verify};
 
@@ -39,6 +40,11 @@ impl Before<'_> {
         };
         for queued in commit.queued_proposals() {
             self.add_proposal(&mut change, sender, queued)?;
+        }
+        if matches!(sender, Sender::Member(_)) {
+            let room = suite::room_id(self.group.group_id())?;
+            let removed: Vec<u32> = change.removes.iter().map(|gone| gone.leaf).collect();
+            change.left.extend(departed(room, self.roster, aad, &removed)?);
         }
         let suite = suite::suite(self.group.ciphersuite())?;
         evaluate(suite, self.context, &members(self.roster), &change).map_err(RoomError::Policy)?;
@@ -112,6 +118,7 @@ impl Before<'_> {
                     return Err(RoomError::Mls("only members leave".to_owned()));
                 };
                 change.removes.push(self.member_at(index.u32())?);
+                change.left.push(index.u32());
             }
             Proposal::GroupContextExtensions(proposal) => {
                 change.context = Some(suite::room_context(proposal.extensions())?);
@@ -136,6 +143,7 @@ fn nothing(committer: Committer) -> Change {
         committer,
         adds: Vec::new(),
         removes: Vec::new(),
+        left: Vec::new(),
         updates: Vec::new(),
         updated: Vec::new(),
         context: None,

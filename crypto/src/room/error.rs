@@ -7,6 +7,23 @@ use posthouse_spec::{Epoch, Malformed, RoomId};
 
 use crate::sign::VerifyError;
 
+/// Why somebody's word that they leave does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeaveFault {
+    /// The signature, or what was signed.
+    #[error("the word of who leaves: {0}")]
+    Signature(#[from] VerifyError),
+    /// It was said of another room.
+    #[error("the word of who leaves is for another room")]
+    OtherRoom,
+    /// No device that is in the room has signed it for its own account.
+    #[error("no device of that account which is in the room has signed that it leaves")]
+    NotTheirs,
+    /// The commit removes none of the leaves that it names.
+    #[error("the commit removes none of the leaves that go by this word")]
+    NobodyGoes,
+}
+
 /// Why something of a room is refused or fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
@@ -50,6 +67,12 @@ pub enum RoomError {
     /// The device's word is for another room, epoch or leaf.
     #[error("rejoin: the device's word is for another room, epoch or leaf")]
     RejoinElsewhere,
+    /// A commit's authenticated data is not that of one that lets others go.
+    #[error("departures: the commit's authenticated data is malformed: {0}")]
+    Departures(Malformed),
+    /// Somebody's word that they leave does not hold.
+    #[error("leave: {0}")]
+    Leave(LeaveFault),
     /// Of another epoch than the room's.
     #[error("wrong-epoch: the room is in epoch {ours}, this belongs to epoch {theirs}")]
     WrongEpoch {

@@ -12,6 +12,7 @@ mod codec;
 mod credential;
 mod decision;
 mod error;
+mod leave;
 mod message;
 mod observer;
 mod public_store;
@@ -22,6 +23,6 @@ pub mod member;
 
 pub use credential::{KeyPackageInfo, RosterMember, inspect_key_package};
 pub use decision::check_decided;
-pub use error::{LeafClaimFault, RoomError};
+pub use error::{LeafClaimFault, LeaveFault, RoomError};
 pub use message::{MessageInfo, MessageKind, inspect};
 pub use observer::{Judged, Observer};

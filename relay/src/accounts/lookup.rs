@@ -5,7 +5,7 @@ use posthouse_spec::account::AccountRecord;
 use posthouse_spec::client::Refusal;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::peer::{KeysRequest, KeysResponse};
-use posthouse_spec::{AccountId, Alias, AliasName, DeviceId, Domain, ManifestSeq};
+use posthouse_spec::{AccountId, Alias, AliasName, DeviceId, Domain, Malformed, ManifestSeq};
 
 use super::service::{Accounts, store_failed};
 use crate::error::{ApiError, ApiResult};
@@ -33,16 +33,31 @@ impl Accounts {
         let answer = self.0.network.keys(&alias.domain, KeysRequest::Alias(alias.name.clone())).await?;
         let KeysResponse::Account(record) = answer else { return Err(refused(&alias.domain, answer)) };
         let checked = self.check_record(&alias.domain, &record, alias).await?;
-        let (_, manifest) = checked.map_err(|fault| {
-            ApiError::new(
-                Refusal::InvalidSignature,
-                format!(
-                    "what {} says of {alias} does not hold ({fault}); do not trust it, and tell its operator",
-                    alias.domain
-                ),
-            )
-        })?;
+        let (_, manifest) = checked.map_err(|fault| untrue(&alias.domain, alias, &fault))?;
         Ok(Found { record, manifest })
+    }
+
+    /// Finds a member of a room by account, here or at the relay where it lives. What another relay says is checked before
+    /// it is handed on.
+    ///
+    /// # Errors
+    /// It does not live there, or that relay cannot be asked or believed.
+    pub async fn member(&self, by: &AccountId, account: &AccountId, home: &Domain) -> ApiResult<Found> {
+        self.limit_claims(by)?;
+        if home == self.domain() {
+            let manifest = self.0.network.manifest(home).await?;
+            return Ok(Found { record: self.record(account).await?, manifest });
+        }
+        let answer = self.0.network.keys(home, KeysRequest::Record(*account)).await?;
+        let KeysResponse::Account(record) = answer else { return Err(refused(home, answer)) };
+        let alias = alias_of(&record).map_err(|fault| untrue(home, account, &fault))?;
+        let checked = self.check_record(home, &record, &alias).await?;
+        let (known, manifest) = checked.map_err(|fault| untrue(home, account, &fault))?;
+        if known.account.id() == *account && alias.domain == *home {
+            Ok(Found { record, manifest })
+        } else {
+            Err(untrue(home, account, &format!("it is about {alias}")))
+        }
     }
 
     /// The manifest of a relay, as this relay has verified it.
@@ -116,6 +131,17 @@ impl Accounts {
             .take(*by, self.now())
             .map_err(|wait| ApiError::rate_limited("look-ups and claims", wait))
     }
+}
+
+/// The alias that a record is about, as it says.
+fn alias_of(record: &AccountRecord) -> Result<Alias, Malformed> {
+    Ok(record.binding.peek()?.claim.peek()?.alias)
+}
+
+/// Another relay said something of somebody that does not hold.
+fn untrue(domain: &Domain, whom: &dyn std::fmt::Display, fault: &dyn std::fmt::Display) -> ApiError {
+    let why = format!("what {domain} says of {whom} does not hold ({fault}); do not trust it, and tell its operator");
+    ApiError::new(Refusal::InvalidSignature, why)
 }
 
 /// What another relay's answer means that is not the one asked for.

@@ -23,6 +23,7 @@ impl KeysService for Accounts {
                 KeysRequest::Chain(account) => {
                     self.record(&account).await.map(|record| KeysResponse::Chain(record.chain))
                 }
+                KeysRequest::Record(account) => self.record(&account).await.map(KeysResponse::Account),
                 KeysRequest::Claim(request) => {
                     self.claim_from_peer(from, request).await.map(KeysResponse::KeyPackages)
                 }

@@ -65,6 +65,7 @@ fn endpoints() -> OpenApiRouter<App> {
     let small = OpenApiRouter::default()
         .routes(routes!(account::whoami))
         .routes(routes!(devices::devices))
+        .routes(routes!(accounts::find))
         .routes(routes!(aliases::find))
         .routes(routes!(relays::relay))
         .routes(routes!(relays::manifest))

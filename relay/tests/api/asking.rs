@@ -51,6 +51,7 @@ async fn the_document_lists_every_route() {
         "get /metrics",
         "get /readyz",
         "get /v1/account",
+        "get /v1/accounts/{account}",
         "get /v1/aliases/{alias}",
         "get /v1/devices",
         "get /v1/key-packages",

@@ -30,6 +30,25 @@ async fn an_alias_is_found_with_everything_that_proves_it() {
 }
 
 #[tokio::test]
+async fn a_member_of_a_room_is_found_by_account() {
+    let house = House::open().await;
+    let alice = house.person("alice").await;
+    let bob = house.person("bob").await;
+    let path = format!("/v1/accounts/{}?home=a.localhost", bob.account.id());
+    let found = house.get(&path, Some(&alice.token)).await.ok();
+    let by_alias = house.get("/v1/aliases/bob@a.localhost", Some(&alice.token)).await.ok();
+    assert_eq!(found, by_alias);
+    house.get(&path, None).await.refused(401, "unauthenticated");
+    let ask = async |path: &str| house.get(path, Some(&alice.token)).await;
+    let nobody = posthouse_spec::AccountId::new([7; 32]);
+    ask(&format!("/v1/accounts/{nobody}?home=a.localhost")).await.refused(404, "unknown-account");
+    ask(&format!("/v1/accounts/{nobody}?home=nowhere.localhost")).await.refused(502, "relay-unreachable");
+    ask(&format!("/v1/accounts/{nobody}")).await.refused(400, "malformed");
+    ask("/v1/accounts/bob?home=a.localhost").await.refused(400, "malformed");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn unknown_people_relays_and_names_each_have_their_own_error() {
     let house = House::open().await;
     let alice = house.person("alice").await;

@@ -31,13 +31,15 @@ choice! {
         2 => Chain(AccountId),
         /// Key packages.
         3 => Claim(ClaimRequest),
+        /// Who is this account at this relay? Asked for a member of a room, who is known by account.
+        4 => Record(AccountId),
     }
 }
 
 choice! {
     /// The answer.
     pub enum KeysResponse {
-        /// To `Alias`.
+        /// To `Alias` and `Record`.
         1 => Account(AccountRecord),
         /// To `Chain`.
         2 => Chain(Chain),

@@ -38,6 +38,7 @@ fn the_bytes_to_sign_are_those_of_cose() {
     same_bytes_to_sign(&decision());
     same_bytes_to_sign(&commit_claim());
     same_bytes_to_sign(&rejoin_claim());
+    same_bytes_to_sign(&leave_claim());
     same_bytes_to_sign(&manifest(false));
     same_bytes_to_sign(&envelope());
 }

@@ -73,6 +73,7 @@ pub(crate) fn keys_requests() -> Vec<(&'static str, keys::KeysRequest)> {
         ("alias", keys::KeysRequest::Alias("bob".parse().unwrap())),
         ("chain", keys::KeysRequest::Chain(bob())),
         ("claim", keys::KeysRequest::Claim(claim_request())),
+        ("record", keys::KeysRequest::Record(bob())),
     ]
 }
 

@@ -77,6 +77,9 @@ const PLAIN: &[Kind] = kinds!(recode {
     "welcome-bundle" = room::WelcomeBundle,
     "commit-upload" = room::CommitUpload,
     "rejoin-claim" = room::RejoinClaim,
+    "leave-claim" = room::LeaveClaim,
+    "departures" = room::Departures,
+    "room-info" = posthouse_spec::content::RoomInfo,
     "lane-class" = LaneClass,
     "message-item" = envelope::MessageItem,
     "epoch-end-item" = envelope::EpochEndItem,
@@ -146,6 +149,7 @@ const SIGNED: &[Kind] = kinds!(recode_signed {
     "signed-decision" = Decision,
     "signed-commit-claim" = room::CommitClaim,
     "signed-rejoin-claim" = room::RejoinClaim,
+    "signed-leave-claim" = room::LeaveClaim,
     "signed-manifest" = Manifest,
     "signed-envelope" = Envelope,
 });

@@ -3,7 +3,7 @@
 use posthouse_spec::account::EventBody;
 use posthouse_spec::client::socket;
 use posthouse_spec::peer::{deliver, hello};
-use posthouse_spec::room::{Role, RoomContext, RoomKind, Suite};
+use posthouse_spec::room::{Departures, Role, RoomContext, RoomKind, Suite};
 use posthouse_spec::{Cbor, Payload};
 
 use crate::book::Vector;
@@ -125,6 +125,8 @@ fn rooms(book: &mut Book) {
         RoomContext::direct(relay_ref()).to_cbor(),
     );
     book.put("room-context/group", "room-context", "of a group", group_context().to_cbor());
+    let banned = RoomContext { banned: Some(list(vec![bob()])), ..group_context() };
+    book.put("room-context/banned", "room-context", "from which somebody is banned", banned.to_cbor());
     book.one("decision", "a hub's word", &decision());
     book.signed("signed-decision", &decision());
     book.one("decided", "with its commit", &decided());
@@ -132,6 +134,10 @@ fn rooms(book: &mut Book) {
     book.signed("signed-commit-claim", &commit_claim());
     book.one("rejoin-claim", "a device takes its own leaf's place", &rejoin_claim());
     book.signed("signed-rejoin-claim", &rejoin_claim());
+    book.one("leave-claim", "an account leaves", &leave_claim());
+    book.signed("signed-leave-claim", &leave_claim());
+    let departures = Departures { claims: list(vec![signed(&leave_claim())]) };
+    book.one("departures", "the authenticated data of the commit that lets it go", &departures);
     book.one("welcome-bundle", "what new members need", &welcome_bundle());
     book.put("commit-upload/plain", "commit-upload", "nobody new", commit_upload(false).to_cbor());
     book.put("commit-upload/welcome", "commit-upload", "with new members", commit_upload(true).to_cbor());
@@ -245,4 +251,6 @@ fn contents_of_messages(book: &mut Book) {
     let (_, text) = contents().remove(0);
     book.one("nested-part", "the part of a text", &text.part);
     book.each("mimi-content", "what people say", contents());
+    book.put("room-info/plain", "room-info", "what a room is called", room_info(false).to_cbor());
+    book.put("room-info/picture", "room-info", "with its picture", room_info(true).to_cbor());
 }

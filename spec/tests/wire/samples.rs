@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use posthouse_spec::account::*;
 use posthouse_spec::cbor::{List, Octets, Text};
+use posthouse_spec::content::RoomInfo;
 use posthouse_spec::envelope::*;
 use posthouse_spec::manifest::{MailbagOffer, Manifest, Node};
 use posthouse_spec::room::*;
@@ -190,6 +191,7 @@ pub(crate) fn group_context() -> RoomContext {
         admins: list(vec![bob()]),
         policy: RoomPolicy { write: Role::Member, add: Role::Admin, change: Role::Owner },
         ordering: Ordering::single(relay_ref()),
+        banned: None,
     }
 }
 
@@ -213,6 +215,19 @@ pub(crate) fn commit_claim() -> CommitClaim {
 
 pub(crate) fn rejoin_claim() -> RejoinClaim {
     RejoinClaim { room: room(), epoch: Epoch(7), leaf_key: PublicKey::new(fill(0x60)) }
+}
+
+pub(crate) fn leave_claim() -> LeaveClaim {
+    LeaveClaim { room: room(), account: bob(), leaves: list(vec![PublicKey::new(fill(0x60))]) }
+}
+
+pub(crate) fn room_info(picture: bool) -> RoomInfo {
+    RoomInfo {
+        version: 3,
+        name: text("Riders"),
+        description: text("Who rides when"),
+        picture: picture.then(|| octets(b"png")),
+    }
 }
 
 pub(crate) fn welcome_bundle() -> WelcomeBundle {

@@ -9,6 +9,7 @@ pub(crate) const FILES: &[&str] = &[
     "account.rs",
     "manifest.rs",
     "room.rs",
+    "content/special.rs",
     "policy.rs",
     "envelope.rs",
     "peer/hello.rs",

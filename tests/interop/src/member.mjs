@@ -47,6 +47,9 @@ export function memberOf(relay, told) {
     if (request.chain !== undefined) {
       return request.chain.equals(account) ? { chain } : no(UNKNOWN_ACCOUNT, 'nobody of this account')
     }
+    if (request.record !== undefined) {
+      return request.record.equals(account) ? { account: { binding, chain } } : no(UNKNOWN_ACCOUNT, 'nobody of this account')
+    }
     return claim(session, request.claim)
   }
 }

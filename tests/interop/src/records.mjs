@@ -152,7 +152,8 @@ export const keyClaim = record({
 export const keysRequest = choice({
   alias: [1, text(64)],
   chain: [2, hash],
-  claim: [3, record({ claim: [1, signed(4096)], claimant: [2, accountRecord] })]
+  claim: [3, record({ claim: [1, signed(4096)], claimant: [2, accountRecord] })],
+  record: [4, hash]
 })
 
 const claimed = record({ device: [1, key], keyPackage: [2, bytes(0, 16384)], ticket: [3, bytes(32)], lastResort: [4, flag] })

@@ -8,7 +8,7 @@ use posthouse_spec::account::{AliasBinding, AliasClaim, KeyClaim, LeafClaim, Log
 use posthouse_spec::cbor::{List, Octets, Text};
 use posthouse_spec::envelope::{ENVELOPE_VERSION, Envelope, EpochEndItem, Item, LaneClass};
 use posthouse_spec::manifest::{Manifest, Node};
-use posthouse_spec::room::{CommitClaim, Decision, RejoinClaim};
+use posthouse_spec::room::{CommitClaim, Decision, LeaveClaim, RejoinClaim};
 use posthouse_spec::*;
 use serde_json::{Value, json};
 
@@ -110,6 +110,11 @@ pub(crate) fn good() -> Vec<Value> {
             "signed-rejoin-claim",
             PHONE,
             &RejoinClaim { room, epoch: Epoch(7), leaf_key: key(LEAF).public() },
+        ),
+        entry(
+            "signed-leave-claim",
+            PHONE,
+            &LeaveClaim { room, account, leaves: List::new(vec![key(LEAF).public()]).unwrap() },
         ),
         entry("signed-manifest", ROOT, &first_manifest()),
         entry("signed-envelope", NODE, &envelope()),

@@ -3,23 +3,27 @@
 //! A commit of one's own waits in the keys until its decision comes: then it is merged, or dropped where another
 //! one was decided for the epoch.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use openmls::prelude::{
-    CommitMessageBundle, KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageOut, ProcessedMessageContent, Sender,
+    CommitMessageBundle, Extensions, GroupContext, KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageOut,
+    ProcessedMessageContent, Sender,
 };
 use openmls_traits::OpenMlsProvider as _;
+use posthouse_spec::cbor::Octets;
 use posthouse_spec::policy::Change;
-use posthouse_spec::{CommitHash, Epoch};
+use posthouse_spec::room::{LeaveClaim, RoomContext};
+use posthouse_spec::{CommitHash, Epoch, Signed};
 
-use super::Keys;
 use super::leaf::to_bytes;
 use super::room::Room;
+use super::{Keys, config};
 use crate::hash::commit_hash;
 use crate::room::change::Before;
 use crate::room::credential::{check_key_package, roster};
 use crate::room::observer::check_place;
-use crate::room::{RoomError, message, suite};
+use crate::room::{RoomError, leave, message, suite};
 
 /// A commit that waits for its decision.
 #[derive(Clone)]
@@ -43,50 +47,65 @@ impl fmt::Debug for Proposed {
 }
 
 /// What a commit of one's own is to do.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Key packages, as MLSMessages, whose owners are added.
+    pub adds: Vec<Vec<u8>>,
+    /// Leaves that are removed.
+    pub removes: Vec<u32>,
+    /// What the room agrees on from now on.
+    pub context: Option<RoomContext>,
+    /// Words of those who leave: their leaves are removed, too.
+    pub leaves: Vec<Signed<LeaveClaim>>,
+    /// Whether the own leaf's encryption key is renewed: what was stolen from this device before is of no use in the epochs
+    /// behind it. Without need it is not, which keeps the commit small (RFC 9420, section 12.4).
+    pub renew: bool,
+}
+
+/// A wish in the library's terms.
 struct Intent {
     adds: Vec<KeyPackage>,
     removes: Vec<LeafNodeIndex>,
+    context: Option<Extensions<GroupContext>>,
+    departures: Vec<u8>,
     renew: bool,
 }
 
 impl Room {
-    /// Makes a commit that adds the owners of these key packages. It waits in the keys for its decision. The own
-    /// leaf is not renewed by it, which keeps it small (RFC 9420, section 12.4).
+    /// Makes a commit that adds the owners of these key packages; see [`Room::propose`].
     ///
     /// # Errors
-    /// A commit waits already, a key package does not hold, or policy forbids it. Nothing has changed then.
+    /// Those of [`Room::propose`].
     pub fn invite(&mut self, keys: &mut Keys, key_packages: &[Vec<u8>]) -> Result<Proposed, RoomError> {
-        let adds = key_packages
-            .iter()
-            .map(|bytes| Ok(check_key_package(bytes)?.0))
-            .collect::<Result<_, RoomError>>()?;
-        self.propose(keys, Intent { adds, ..Intent::default() })
+        self.propose(keys, &Wish { adds: key_packages.to_vec(), ..Wish::default() })
     }
 
-    /// Makes a commit that removes these leaves.
+    /// Makes a commit that removes these leaves; see [`Room::propose`].
     ///
     /// # Errors
-    /// A commit waits already, a leaf is blank, or policy forbids it. Nothing has changed then.
+    /// Those of [`Room::propose`].
     pub fn remove(&mut self, keys: &mut Keys, leaves: &[u32]) -> Result<Proposed, RoomError> {
-        let removes = leaves.iter().copied().map(LeafNodeIndex::new).collect();
-        self.propose(keys, Intent { removes, ..Intent::default() })
+        self.propose(keys, &Wish { removes: leaves.to_vec(), ..Wish::default() })
     }
 
-    /// Makes a commit that renews the own leaf's encryption key: what was stolen from this device before is of no
-    /// use in the epochs behind it.
+    /// Makes a commit that renews the own leaf's encryption key; see [`Room::propose`].
     ///
     /// # Errors
-    /// A commit waits already. Nothing has changed then.
+    /// Those of [`Room::propose`].
     pub fn renew(&mut self, keys: &mut Keys) -> Result<Proposed, RoomError> {
-        self.propose(keys, Intent { renew: true, ..Intent::default() })
+        self.propose(keys, &Wish { renew: true, ..Wish::default() })
     }
 
-    fn propose(&mut self, keys: &mut Keys, intent: Intent) -> Result<Proposed, RoomError> {
+    /// Makes a commit. It waits in the keys for its decision.
+    ///
+    /// # Errors
+    /// A commit waits already, a key package, leaf or word does not hold, or policy forbids it. Nothing has changed then.
+    pub fn propose(&mut self, keys: &mut Keys, wish: &Wish) -> Result<Proposed, RoomError> {
         self.check_active()?;
         if self.notes.pending.is_some() {
             return Err(RoomError::PendingCommit);
         }
+        let intent = self.intent(wish)?;
         let proposed = keys.attempt(|keys| self.stage(keys, intent));
         if proposed.is_err() {
             // The group in memory may hold a commit that the keys do not.
@@ -95,7 +114,36 @@ impl Room {
         proposed
     }
 
+    fn intent(&self, wish: &Wish) -> Result<Intent, RoomError> {
+        let adds = wish
+            .adds
+            .iter()
+            .map(|bytes| Ok(check_key_package(bytes)?.0))
+            .collect::<Result<_, RoomError>>()?;
+        let mut removes: BTreeSet<u32> = wish.removes.iter().copied().collect();
+        let mut words = Vec::new();
+        for word in &wish.leaves {
+            let goes = self.check_leave(word)?;
+            // One whose leaves are gone already needs no commit.
+            if !goes.is_empty() {
+                removes.extend(goes);
+                words.push(word.clone());
+            }
+        }
+        Ok(Intent {
+            adds,
+            removes: removes.into_iter().map(LeafNodeIndex::new).collect(),
+            context: wish.context.as_ref().map(config::extensions).transpose()?,
+            departures: leave::departures(words)?,
+            renew: wish.renew,
+        })
+    }
+
     fn stage(&mut self, keys: &mut Keys, intent: Intent) -> Result<Proposed, RoomError> {
+        self.notes.departures = match intent.departures.is_empty() {
+            true => None,
+            false => Some(Octets::new(intent.departures.clone()).map_err(RoomError::Departures)?),
+        };
         let bundle = self.build(keys, intent)?;
         self.admit_pending()?;
         let (commit, welcome, _) = bundle.into_contents();
@@ -113,10 +161,13 @@ impl Room {
     fn build(&mut self, keys: &mut Keys, intent: Intent) -> Result<CommitMessageBundle, RoomError> {
         let provider = keys.provider()?;
         let signer = self.signer.as_ref().ok_or(RoomError::NotMember)?;
-        self.group
-            .commit_builder()
-            .propose_adds(intent.adds)
-            .propose_removals(intent.removes)
+        self.group.set_aad(intent.departures);
+        let mut builder =
+            self.group.commit_builder().propose_adds(intent.adds).propose_removals(intent.removes);
+        if let Some(context) = intent.context {
+            builder = builder.propose_group_context_extensions(context).map_err(RoomError::mls)?;
+        }
+        builder
             .force_self_update(intent.renew)
             .load_psks(provider.storage())
             .map_err(RoomError::mls)?
@@ -168,7 +219,7 @@ impl Room {
             return Err(RoomError::Rejoining);
         }
         self.group.clear_pending_commit(keys.store()).map_err(RoomError::mls)?;
-        self.notes.pending = None;
+        self.notes.settle();
         self.notes.save(keys, &self.id);
         Ok(())
     }
@@ -211,7 +262,8 @@ impl Room {
     /// Policy's word on the commit that waits: the same as everybody else will say.
     fn admit_pending(&self) -> Result<Change, RoomError> {
         let staged = self.group.pending_commit().ok_or(RoomError::NoPendingCommit)?;
-        self.before().admit(&Sender::Member(self.group.own_leaf_index()), &[], staged)
+        let aad = self.notes.departures.as_deref().unwrap_or_default();
+        self.before().admit(&Sender::Member(self.group.own_leaf_index()), aad, staged)
     }
 
     pub(super) fn check_active(&self) -> Result<(), RoomError> {
@@ -227,7 +279,7 @@ impl Room {
         let was_alone = self.roster.len() == 1;
         self.context = suite::room_context(self.group.extensions())?;
         self.roster = roster(self.group.public_group(), &self.roster)?;
-        self.notes.pending = None;
+        self.notes.settle();
         self.notes.advance(self.epoch());
         if was_alone {
             // Nobody else can have sealed anything in it.

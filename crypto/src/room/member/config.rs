@@ -33,7 +33,7 @@ pub(super) fn capabilities() -> Capabilities {
 }
 
 /// The group context extensions of a room. A proposal that changes one repeats the other.
-fn extensions(context: &RoomContext) -> Result<Extensions<GroupContext>, RoomError> {
+pub(super) fn extensions(context: &RoomContext) -> Result<Extensions<GroupContext>, RoomError> {
     Extensions::from_vec(vec![
         Extension::RequiredCapabilities(suite::required()),
         Extension::Unknown(ROOM_CONTEXT_EXTENSION, UnknownExtension(context.to_cbor())),

@@ -8,6 +8,7 @@ mod commit;
 mod config;
 mod keys;
 mod leaf;
+mod leaving;
 mod notes;
 mod rejoin;
 mod room;
@@ -15,7 +16,7 @@ mod rows;
 mod sealed;
 mod storage;
 
-pub use commit::Proposed;
+pub use commit::{Proposed, Wish};
 pub use keys::Keys;
 pub use leaf::{LeafIdentity, NewKeyPackage, key_package};
 pub use room::Room;

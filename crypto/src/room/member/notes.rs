@@ -1,6 +1,7 @@
 //! What a device notes of a room beside MLS: its own commit that waits, and which past epochs can still be read.
 
-use posthouse_spec::cbor::{Cbor, List};
+use posthouse_spec::cbor::{Cbor, List, Octets};
+use posthouse_spec::limits::{MAX_DEPARTURES, MAX_EVENT};
 use posthouse_spec::{CommitHash, Epoch, RoomId, record};
 
 use super::Keys;
@@ -10,6 +11,9 @@ use crate::room::RoomError;
 /// Past epochs whose message secrets are kept at most. An epoch is forgotten when all relays have ended it; so this
 /// is reached only where one is away for that many commits.
 pub(super) const MAX_PAST_EPOCHS: usize = 32;
+
+/// Longest authenticated data of a commit that lets others go, bytes.
+const MAX_DEPARTURES_LEN: usize = MAX_DEPARTURES * MAX_EVENT;
 
 record! {
     /// The notes of one room.
@@ -22,13 +26,15 @@ record! {
         3 => over: List<Epoch, MAX_PAST_EPOCHS>,
         /// Whether the commit that waits is one by which this device rejoins.
         4 => rejoining: bool,
+        /// The authenticated data of the commit that waits, where it lets others go.
+        5 => departures: Option<Octets<MAX_DEPARTURES_LEN>>,
     }
 }
 
 impl Notes {
     /// The notes of a room that begins for this device at an epoch.
     pub(super) fn new(first: Epoch) -> Self {
-        Self { pending: None, oldest: first, over: List::default(), rejoining: false }
+        Self { pending: None, oldest: first, over: List::default(), rejoining: false, departures: None }
     }
 
     /// Reads the notes of a room.
@@ -49,6 +55,12 @@ impl Notes {
     /// Deletes the notes of a room.
     pub(super) fn delete(keys: &mut Keys, room: &RoomId) {
         keys.store().forget_own(Kind::Notes, room.as_bytes());
+    }
+
+    /// The commit that waited was merged or dropped.
+    pub(super) fn settle(&mut self) {
+        self.pending = None;
+        self.departures = None;
     }
 
     /// Whether messages of a past epoch can be opened.

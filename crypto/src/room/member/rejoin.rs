@@ -71,13 +71,14 @@ impl Room {
     /// The decision for one's own rejoining has come.
     pub(super) fn rejoined(&mut self, keys: &mut Keys) -> Result<Change, RoomError> {
         let own = self.own_leaf().ok_or(RoomError::NotMember)?;
-        self.notes.pending = None;
+        self.notes.settle();
         self.notes.rejoining = false;
         self.notes.save(keys, &self.id);
         Ok(Change {
             committer: Committer::External(own),
             adds: Vec::new(),
             removes: Vec::new(),
+            left: Vec::new(),
             updates: Vec::new(),
             updated: Vec::new(),
             context: None,

@@ -4,9 +4,13 @@
 //! no newer message breaks a room. The message id is the number of the hash (SHA-256) and the first 31 bytes of the hash
 //! of [`message_id_input`], which crypto computes.
 
+mod special;
+
 use crate::cbor::{Cbor, Malformed, Reader, Writer};
 use crate::ids::{AccountId, MessageId, RoomId};
 use crate::limits::{MAX_DEPTH, MAX_TEXT};
+
+pub use special::{LEAVE, ROOM_INFO, RoomInfo};
 
 /// The number of SHA-256 in the named-information registry, the first byte of a [`MessageId`].
 pub const MESSAGE_ID_SHA256: u8 = 1;
@@ -18,6 +22,8 @@ pub const TEXT_PLAIN: &str = "text/plain;charset=utf-8";
 pub struct Disposition(pub u64);
 
 impl Disposition {
+    /// For the program, not to be shown as it is.
+    pub const UNSPECIFIED: Self = Self(0);
     /// To be shown.
     pub const RENDER: Self = Self(1);
     /// A reaction to another message.
@@ -82,22 +88,22 @@ impl MimiContent {
         if text.len() > MAX_TEXT {
             return Err(Malformed::TooLong { what: "text message", len: text.len(), limit: MAX_TEXT });
         }
-        Ok(Self {
+        let body =
+            PartBody::Single { content_type: TEXT_PLAIN.to_owned(), content: text.as_bytes().to_vec() };
+        Ok(Self::of(salt, NestedPart { disposition: Disposition::RENDER, language: String::new(), body }))
+    }
+
+    /// A message of one part that refers to no other.
+    fn of(salt: [u8; 16], part: NestedPart) -> Self {
+        Self {
             salt,
             replaces: None,
             topic: Vec::new(),
             expires: None,
             in_reply_to: None,
             extensions: NO_EXTENSIONS.to_vec(),
-            part: NestedPart {
-                disposition: Disposition::RENDER,
-                language: String::new(),
-                body: PartBody::Single {
-                    content_type: TEXT_PLAIN.to_owned(),
-                    content: text.as_bytes().to_vec(),
-                },
-            },
-        })
+            part,
+        }
     }
 
     /// The text, if the message is one.
