@@ -32,8 +32,8 @@ pub use error::{Category, ClientError, VaultError};
 pub use event::{Event, Left, Notice, SyncReport, Until};
 pub use group::{MessageKind, NewRoom, PictureChange, ProfileChange, RoomMember, RoomNews, RoomProfile};
 pub use model::{
-    Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
-    SafetyNumber, Sent, SentToRoom, Unread, Whoami,
+    Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomRules, RoomState,
+    RoomSummary, SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};
 pub use room_error::RoomFault;

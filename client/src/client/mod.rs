@@ -2,6 +2,7 @@
 
 mod groups;
 mod people;
+mod rules;
 
 use std::sync::Arc;
 

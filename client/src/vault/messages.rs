@@ -16,8 +16,9 @@ macro_rules! select {
         concat!(
             "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.account, m.outgoing,
                  CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner) ELSE s.alias END AS sender_alias,
-                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.kind, m.news
-             FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account ",
+                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.kind, m.news, i.name AS room_name
+             FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account
+                 LEFT JOIN room_infos i ON i.room = m.room ",
             $rest
         )
     };
@@ -29,6 +30,7 @@ fn read(row: &SqliteRow) -> Result<Message, VaultError> {
         local: number(row, "local")?,
         id: optional_id(row, "id", MessageId::from_slice)?,
         room: optional_id(row, "room", RoomId::from_slice)?,
+        room_name: row.try_get("room_name")?,
         peer: optional_name(row, "peer_alias")?,
         sender: optional_name(row, "sender_alias")?,
         account: optional_id(row, "account", AccountId::from_slice)?,
