@@ -8,6 +8,8 @@ use clap_complete::Shell;
 use posthouse_spec::Alias;
 use zeroize::Zeroizing;
 
+use crate::room_args::{self, RoomCommand};
+
 /// Longest time that a command may try to reach the relay, seconds: one hour.
 pub(crate) const MAX_TIMEOUT: u64 = 3600;
 
@@ -88,6 +90,12 @@ pub(crate) enum Command {
     /// Shows unread messages.
     #[command(after_help = "Examples:\n  posthouse inbox\n  posthouse --json inbox --offline")]
     Inbox(ReadArgs),
+    /// Makes and changes groups and rooms for announcements.
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = room_args::EXAMPLES)]
+    Room {
+        #[command(subcommand)]
+        command: RoomCommand,
+    },
     /// Lists the rooms.
     #[command(after_help = "Examples:\n  posthouse rooms\n  posthouse --json rooms | jq .unread")]
     Rooms(ReadArgs),
@@ -138,11 +146,11 @@ pub(crate) struct RegisterArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  posthouse send bob@b.example 'Dear Bob'\n  tail -f log | posthouse send bob@b.example - --lines"
+    after_help = "Examples:\n  posthouse send bob@b.example 'Dear Bob'\n  posthouse send Garden 'The roses are out'\n  tail -f log | posthouse send bob@b.example - --lines"
 )]
 pub(crate) struct SendArgs {
-    /// To whom, such as bob@b.example.
-    pub(crate) to: Alias,
+    /// To whom, such as bob@b.example; or a room: its name, its id, or the beginning of that.
+    pub(crate) to: String,
     /// The text, or - to read it from standard input.
     #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
@@ -160,10 +168,10 @@ pub(crate) struct ReadArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse --json history bob@b.example --before 120 --limit 20"
+    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse history Garden\n  posthouse --json history bob@b.example --before 120 --limit 20"
 )]
 pub(crate) struct HistoryArgs {
-    /// With whom, or the id of a room.
+    /// With whom, or a room: its name, its id, or the beginning of that.
     pub(crate) with: String,
     /// At most this many, the last ones.
     #[arg(long, value_name = "N")]
@@ -212,7 +220,10 @@ mod tests {
 
     #[test]
     fn the_help_of_every_command_has_examples() {
-        for command in Cli::command().get_subcommands() {
+        let program = Cli::command();
+        let mut waiting: Vec<_> = program.get_subcommands().collect();
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands());
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let example = format!("posthouse {}", command.get_name());
             let found = help.starts_with("Examples:") && help.contains(command.get_name());

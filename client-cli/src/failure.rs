@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use posthouse_client::{Category, ClientError};
+use posthouse_client::{Category, ClientError, RoomFault};
 use posthouse_spec::client::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,7 @@ impl From<ClientError> for Failure {
             ClientError::UnknownConversation(_)
             | ClientError::UnknownMessage(_)
             | ClientError::UnknownPerson(_)
+            | ClientError::RoomFault(RoomFault::Unknown(_) | RoomFault::NotInRoom(_))
             | ClientError::NoRequest(_) => Exit::NotFound,
             ClientError::Refused { reason, .. } => exit_of_refusal(*reason),
             other => match other.category() {

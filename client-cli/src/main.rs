@@ -13,12 +13,18 @@ mod input;
 mod line;
 mod output;
 mod place;
+mod rank;
 mod render;
+mod render_room;
 mod request;
+mod room_args;
+mod room_request;
 mod rpc;
 mod run;
 mod socket;
+mod style;
 mod unlock;
+mod which;
 
 use std::process::ExitCode;
 

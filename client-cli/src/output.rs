@@ -6,8 +6,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::args::When;
 use crate::failure::{Exit, Failure};
 use crate::line::Line;
-use crate::render::{self, Style};
+use crate::render;
 use crate::request::Item;
+use crate::style::Style;
 
 /// Where lines go, and in which form.
 pub(crate) struct Output {

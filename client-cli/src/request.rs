@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::failure::Failure;
 use crate::line::Line;
+use crate::room_request::RoomRequest;
 
 /// Lines on their way to the output that may wait, items.
 pub(crate) const PENDING_LINES: usize = 256;
@@ -44,8 +45,8 @@ impl Pace {
 pub(crate) enum Request {
     /// Sends texts, in this order.
     Send {
-        /// To whom.
-        to: Alias,
+        /// To whom: an alias, or a room.
+        to: String,
         /// The texts.
         texts: Vec<String>,
     },
@@ -98,6 +99,9 @@ pub(crate) enum Request {
         #[serde(default)]
         after: u64,
     },
+    /// Something of a room of many.
+    #[serde(untagged)]
+    Room(RoomRequest),
 }
 
 /// One piece of an answer.

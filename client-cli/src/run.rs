@@ -17,6 +17,7 @@ use crate::line::Line;
 use crate::output::Output;
 use crate::place::Place;
 use crate::request::{Item, Order, Pace, Request};
+use crate::room_request::RoomRequest;
 use crate::rpc;
 
 /// How much of standard input is read ahead, bytes.
@@ -105,6 +106,9 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Inbox(args) => (Request::Inbox { mark_read: true }, args.offline),
         Command::Rooms(args) => (Request::Rooms, args.offline),
         Command::Requests(args) => (Request::Requests, args.offline),
+        Command::Room { command } => {
+            (Request::Room(RoomRequest::typed(command.clone())?), command.is_offline())
+        }
         Command::Whoami => (Request::Whoami, false),
         Command::Verify(args) => (Request::Verify { alias: args.alias.clone() }, false),
         Command::Accept(args) => (Request::Accept { alias: args.alias.clone() }, false),

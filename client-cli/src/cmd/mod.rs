@@ -12,6 +12,7 @@ pub(crate) mod man;
 pub(crate) mod mark_read;
 pub(crate) mod register;
 pub(crate) mod requests;
+pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod send;
 pub(crate) mod verify;
@@ -42,6 +43,7 @@ pub(crate) async fn execute(desk: &Desk, order: Order, lines: &Lines) -> Result<
         Request::Requests => requests::execute(desk, pace, lines).await,
         Request::Accept { alias } => accept::execute(desk, &alias, pace, lines).await,
         Request::Block { alias } => block::execute(desk, &alias, pace, lines).await,
+        Request::Room(request) => room::execute(desk, request, pace, lines).await,
         Request::Export { after } => export::execute(desk, after, lines).await,
     }
 }

@@ -1,8 +1,13 @@
 //! What a method is: its name, its parameters, and the shape of its answer.
 
+use posthouse_client::Who;
 use posthouse_spec::Alias;
+use posthouse_spec::client::http::Base64;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+use crate::rank::{Rank, Seal};
 
 /// One method.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -33,6 +38,18 @@ pub(crate) struct Param {
 pub(crate) enum Kind {
     /// An alias, such as `bob@b.example`.
     Alias,
+    /// A list of aliases.
+    Aliases,
+    /// An alias, or an account's id.
+    Person,
+    /// A list of those.
+    Persons,
+    /// A role in a room.
+    Role,
+    /// A ciphersuite.
+    Suite,
+    /// Bytes, as base64url without padding.
+    Bytes,
     /// A string.
     Text,
     /// A list of strings, at least one, none of them blank.
@@ -119,6 +136,12 @@ impl Kind {
         let all = |is: fn(&Value) -> bool| value.as_array().is_some_and(|values| values.iter().all(is));
         match self {
             Self::Alias => value.as_str().is_some_and(|text| text.parse::<Alias>().is_ok()),
+            Self::Aliases => all(|value| Self::Alias.is_of(value)),
+            Self::Person => is::<Who>(value),
+            Self::Persons => is::<Vec<Who>>(value),
+            Self::Role => is::<Rank>(value),
+            Self::Suite => is::<Seal>(value),
+            Self::Bytes => is::<Base64>(value),
             Self::Text => value.is_string(),
             Self::Texts => {
                 let text = |value: &Value| value.as_str().is_some_and(|text| !text.trim().is_empty());
@@ -133,6 +156,12 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Alias => "an alias, such as \"bob@b.example\"",
+            Self::Aliases => "a list of aliases, such as [\"bob@b.example\"]",
+            Self::Person => "an alias, such as \"bob@b.example\", or an account's id",
+            Self::Persons => "a list of aliases, such as [\"bob@b.example\"], or of accounts' ids",
+            Self::Role => "\"member\", \"admin\" or \"owner\"",
+            Self::Suite => "\"post-quantum\" or \"classic\"",
+            Self::Bytes => "bytes as base64url without padding",
             Self::Text => "a text, in quotation marks",
             Self::Texts => "a list of texts, at least one and none of them empty",
             Self::Number => "a whole number, 0 or more",
@@ -140,4 +169,9 @@ impl Kind {
             Self::Flag => "true or false",
         }
     }
+}
+
+/// Whether a value is one of these.
+fn is<T: DeserializeOwned>(value: &Value) -> bool {
+    serde_json::from_value::<T>(value.clone()).is_ok()
 }

@@ -3,14 +3,15 @@
 //!
 //! [`way`] keeps the vault open and up to date, as `listen` does, or goes through the `listen` that owns it, and tells what
 //! happens. [`server`] reads lines ([`read`]), takes them apart ([`frame`]), finds the method in the one table that there is
-//! ([`table`]), makes an order of its parameters ([`order`]), has it done, and makes a result of what the command told
-//! ([`told`]). All that is written goes through [`out`]. The README is the protocol's description.
+//! ([`table`], with [`rooms`] as a part of it), makes an order of its parameters ([`order`]), has it done, and makes a result of
+//! what the command told ([`told`]). All that is written goes through [`out`]. The README is the protocol's description.
 
 mod frame;
 mod method;
 mod order;
 mod out;
 mod read;
+mod rooms;
 mod server;
 mod table;
 #[cfg(test)]

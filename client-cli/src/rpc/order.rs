@@ -82,7 +82,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::method::Kind;
-    use super::super::table::{METHODS, find};
+    use super::super::table::{commands, find};
     use super::*;
     use crate::request::Request;
 
@@ -96,10 +96,15 @@ mod tests {
 
     #[test]
     fn every_method_with_all_its_parameters_is_an_order() {
-        for method in METHODS {
+        for method in commands() {
             let value = |kind| match kind {
                 Kind::Alias => json!("bob@b.example"),
                 Kind::Text => json!("bob@b.example"),
+                Kind::Aliases | Kind::Persons => json!(["bob@b.example"]),
+                Kind::Person => json!("bob@b.example"),
+                Kind::Role => json!("admin"),
+                Kind::Suite => json!("classic"),
+                Kind::Bytes => json!("AAEC"),
                 Kind::Texts => json!(["one", "two"]),
                 Kind::Number => json!(7),
                 Kind::Numbers => json!([7]),
@@ -132,6 +137,9 @@ mod tests {
             ("history", json!({ "with": "a@b.example", "limit": 1001 }), "from 1 to 1000"),
             ("accept", json!({ "alias": "nobody" }), "bob@b.example"),
             ("rooms", json!({ "timeout_ms": 0 }), "from 1 to 3600000"),
+            ("room_ban", json!({ "room": "Garden", "member": "bob" }), "an account's id"),
+            ("room_policy", json!({ "room": "Garden", "write": "king" }), "\"owner\""),
+            ("room_create", json!({ "name": "Garden", "suite": "rot13" }), "\"classic\""),
             ("send", json!(["bob@b.example", "text"]), "by name"),
             ("send", json!({ "to": "bob@b.example", "texts": [] }), "at least one"),
             ("send", json!({ "to": "bob@b.example", "texts": ["one", " "] }), "none of them empty"),

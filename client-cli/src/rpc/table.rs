@@ -2,6 +2,7 @@
 
 use super::method::Kind::{Alias, Flag, Number, Numbers, Text, Texts};
 use super::method::{Method, Param, Shape, optional, required};
+use super::rooms;
 
 /// The version of the protocol. Methods, parameters, fields and events may be added to a version; none changes or goes.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -30,8 +31,8 @@ const TIMEOUT: Param = optional("timeout_ms", Number, "how long to try to reach 
 const OFFLINE: Param = optional("offline", Flag, "answers from the vault without asking the relay first");
 const LIMIT: Param = optional("limit", Number, "at most so many messages, 100 if not given, 1000 at most");
 
-/// The commands.
-pub(crate) const METHODS: &[Method] = &[
+/// The commands that are not about rooms of many.
+const COMMANDS: &[Method] = &[
     Method {
         name: "whoami",
         does: "tells alias, account and device",
@@ -42,7 +43,7 @@ pub(crate) const METHODS: &[Method] = &[
         name: "send",
         does: "stores texts, in this order, and tries to bring them to the relay; what it does not take in time goes out later",
         params: &[
-            required("to", Alias, "to whom"),
+            required("to", Text, "to whom: an alias, or a room as `room_show` takes it"),
             required("texts", Texts, "the texts, each a message of its own"),
             TIMEOUT,
         ],
@@ -64,7 +65,7 @@ pub(crate) const METHODS: &[Method] = &[
         name: "history",
         does: "lists the last messages of a conversation, oldest first",
         params: &[
-            required("with", Text, "with whom, or the id of a room"),
+            required("with", Text, "with whom: an alias, or a room as `room_show` takes it"),
             LIMIT,
             optional("before", Number, "only messages before this one: its `local`"),
             TIMEOUT,
@@ -130,18 +131,24 @@ pub(crate) const EVENTS: &[(&str, &str)] = &[
     ("request", "somebody asks to talk"),
     ("delivery", "an own message is a step further"),
     ("room-changed", "a room was founded or joined, or its members changed"),
+    ("change", "a wanted change of a room was done or refused, or waits for another reason than before"),
     ("notice", "something that a person should know of"),
     ("stopped", "last of all, where it ends because of a failure"),
 ];
 
+/// All commands.
+pub(crate) fn commands() -> impl Iterator<Item = &'static Method> {
+    COMMANDS.iter().chain(&rooms::METHODS)
+}
+
 /// All methods.
 pub(crate) fn all() -> impl Iterator<Item = &'static Method> {
-    [&VERSION, &LIST].into_iter().chain(METHODS)
+    [&VERSION, &LIST].into_iter().chain(commands())
 }
 
 /// The method of a command.
 pub(crate) fn find(name: &str) -> Option<&'static Method> {
-    METHODS.iter().find(|method| method.name == name)
+    commands().find(|method| method.name == name)
 }
 
 #[cfg(test)]
@@ -203,7 +210,7 @@ mod tests {
         }
         for name in leaves {
             let excused = NO_METHODS.iter().any(|(no, _)| *no == name);
-            assert!(excused || find(&name).is_some(), "the command {name} has no row in METHODS");
+            assert!(excused || find(&name).is_some(), "the command {name} has no row in this table");
         }
     }
 
