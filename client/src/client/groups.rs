@@ -85,13 +85,17 @@ impl Client {
     /// # Errors
     /// There is no such room, or what the vault says.
     pub async fn members(&self, room: &RoomId) -> Result<Vec<RoomMember>, ClientError> {
-        let mut intake = Intake::begin(&self.0).await?;
-        let row = rooms::by_id(intake.tx.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
-        if members::count(intake.tx.db()?, room).await? == 0 && row.state != RoomState::Broken {
+        let mut reader = self.0.vault.read().await?;
+        let row = rooms::by_id(reader.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
+        let mut listed = members::list(reader.db()?, room).await?;
+        drop(reader);
+        if listed.is_empty() && row.state != RoomState::Broken {
             // A room that was joined before members were noted.
+            let mut intake = Intake::begin(&self.0).await?;
             aftermath::record(&mut intake, room).await?;
+            listed = members::list(intake.tx.db()?, room).await?;
+            self.finish(intake).await?;
         }
-        let listed = members::list(intake.tx.db()?, room).await?;
         let owner = &self.0.owner;
         let shown = listed.into_iter().map(|listed| {
             let own = listed.row.account == owner.account.id();
@@ -106,9 +110,7 @@ impl Client {
                 reason: listed.reason,
             }
         });
-        let shown = shown.collect();
-        self.finish(intake).await?;
-        Ok(shown)
+        Ok(shown.collect())
     }
 
     /// What a room says of itself; nothing where it is not known yet.

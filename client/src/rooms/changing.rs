@@ -37,7 +37,7 @@ const MAX_ATTEMPTS: u64 = 3;
 /// Does what can be done now of what is wanted in a room.
 ///
 /// # Errors
-/// The vault's, and what is wrong with the room itself; what is out of reach is said at the changes.
+/// The vault's only; what else fails is said at the changes.
 pub(crate) async fn advance(context: &Context, id: &RoomId) -> Result<Advanced, ClientError> {
     let mut advanced = Advanced::default();
     let Some(_turn) = context.changing.enter(*id) else { return Ok(advanced) };
@@ -48,7 +48,12 @@ pub(crate) async fn advance(context: &Context, id: &RoomId) -> Result<Advanced, 
             put_off(context, id, &why, &mut advanced).await?;
             advanced.again = true;
         }
-        done => done?,
+        Err(error @ ClientError::Vault(_)) => return Err(error),
+        Err(error) => {
+            tracing::warn!(room = %id, %error, "a room cannot be changed");
+            put_off(context, id, &error.to_string(), &mut advanced).await?;
+        }
+        Ok(()) => {}
     }
     Ok(advanced)
 }
@@ -76,7 +81,14 @@ async fn go_on(context: &Context, room: &RoomRow, advanced: &mut Advanced) -> Re
         match commit::carry(context, &commit).await? {
             Carried::Decided(events) => advanced.events.extend(events),
             Carried::Behind(_) => break,
-            Carried::Refused(error) => refused(context, id, &error, advanced).await?,
+            Carried::Refused(error) => {
+                refused(context, id, &error, advanced).await?;
+                if is_without_ticket(&error) {
+                    // The next pass claims other key packages.
+                    context.signals.want_work();
+                    break;
+                }
+            }
         }
     }
     open(context, id).await
@@ -103,7 +115,9 @@ async fn put_off(
     let mut tx = context.vault.begin().await?;
     for state in [ChangeState::Waiting, ChangeState::Deciding] {
         for mut change in changes::in_state(tx.db()?, id, state).await? {
-            if change.reason.as_deref() != Some(why) {
+            // What waits for somebody's own relay goes on saying so.
+            let said = state == ChangeState::Waiting && change.reason.is_some();
+            if !said && change.reason.as_deref() != Some(why) {
                 change.reason = Some(why.to_owned());
                 advanced.events.push(Event::Change(change.shown()));
                 changes::set_state(tx.db()?, change.id, state, Some(why)).await?;
@@ -237,7 +251,7 @@ async fn refused(
     let mut intake = Intake::begin(context).await?;
     commit::drop_own(&mut intake.tx, id).await?;
     let deciding = changes::in_state(intake.tx.db()?, id, ChangeState::Deciding).await?;
-    let no_ticket = matches!(error, ClientError::Refused { reason: Refusal::NoTicket, .. });
+    let no_ticket = is_without_ticket(error);
     let one = deciding.len() == 1;
     for change in &deciding {
         if let (true, RoomChange::Add { .. }, Some(account)) = (no_ticket, &change.change, &change.account) {
@@ -255,8 +269,11 @@ async fn refused(
         leavings::clear(intake.tx.db()?, id).await?;
     }
     advanced.events.extend(intake.commit().await?.0);
-    advanced.again |= no_ticket;
     Ok(())
+}
+
+fn is_without_ticket(error: &ClientError) -> bool {
+    matches!(error, ClientError::Refused { reason: Refusal::NoTicket, .. })
 }
 
 /// A room that was made here is in use when its first members are in it, or when nobody is to come.

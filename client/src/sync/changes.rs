@@ -11,7 +11,6 @@ use super::pending::Provided;
 use crate::clock;
 use crate::context::Context;
 use crate::error::ClientError;
-use crate::event::{Event, Notice};
 use crate::rooms::changing;
 use crate::vault::changes;
 
@@ -23,36 +22,23 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// Does what can be done now in all rooms. One whose hub does not answer keeps none of the others waiting.
 ///
 /// # Errors
-/// The vault's only; what else fails is in the outcome.
+/// The vault's only; what else fails is said at the changes.
 pub(super) async fn see_to(context: &Context, emitter: &Emitter) -> Result<Provided, ClientError> {
     let mut outcome = Provided::default();
     let rooms = changes::rooms(context.vault.read().await?.db()?).await?;
     let advances = rooms.into_iter().map(|room| advance(context, emitter, room));
     let mut advanced = stream::iter(advances).buffer_unordered(AT_ONCE);
-    while let Some(one) = advanced.next().await {
-        match one {
-            Ok(again) => outcome.again |= again,
-            Err(error @ ClientError::Vault(_)) => return Err(error),
-            Err(error) => outcome.trouble = outcome.trouble.or(Some(error)),
-        }
+    while let Some(again) = advanced.next().await {
+        outcome.again |= again?;
     }
     Ok(outcome)
 }
 
 /// `true` where something is out of reach for now.
 async fn advance(context: &Context, emitter: &Emitter, room: RoomId) -> Result<bool, ClientError> {
-    match changing::advance(context, &room).await {
-        Ok(advanced) => {
-            emitter.emit_all(advanced.events).await;
-            Ok(advanced.again)
-        }
-        Err(error @ ClientError::Room { .. }) => {
-            let (code, detail) = (error.code().to_owned(), error.to_string());
-            emitter.emit(Event::Notice(Notice { code, detail, alias: None, room: Some(room) })).await;
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    let advanced = changing::advance(context, &room).await?;
+    emitter.emit_all(advanced.events).await;
+    Ok(advanced.again)
 }
 
 /// How long until the next thing is due that waits for nothing but the time, and was not due yet when a pass began.

@@ -332,3 +332,18 @@ async fn a_room_that_is_no_group_is_not_made_so() {
     assert!(matches!(fault, ClientError::OwnAlias(_)), "{fault}");
     assert!(alice.client.rooms().await.expect("rooms").is_empty(), "nothing of it stays");
 }
+
+#[tokio::test]
+async fn without_a_ticket_other_key_packages_are_claimed() {
+    let hub = Hub::new(World::new()).await;
+    let (alice, bob) = (hub.person("alice", 0).await, hub.person("bob", 2).await);
+    bob.trusts(&alice).await;
+    hub.fault(|faults| faults.refuse = vec![Refusal::NoTicket]);
+    let created = alice.client.create_room(&wanted("Tea", &[&bob])).await.expect("made");
+    alice.works().await;
+    assert_eq!(outcome(&alice, &created.room, created.changes[0].id).await.0, ChangeState::Waiting);
+    hub.settle(&[&alice, &bob]).await;
+    assert_eq!(outcome(&alice, &created.room, created.changes[0].id).await.0, ChangeState::Done);
+    let claims = hub.asked().iter().filter(|asked| asked.ends_with("/v1/claims")).count();
+    assert_eq!(claims, 2);
+}

@@ -203,7 +203,7 @@ async fn who_may_not_change_the_room_does_not_name_it() {
     };
     let item = bob.seals_anyway(&room, &MimiContent::room_info(rand::random(), &info)).await;
     let message = hub.world().message(&item);
-    alice.gets(&[message.clone()]).await;
+    alice.gets(std::slice::from_ref(&message)).await;
     assert_eq!(alice.client.room_profile(&room).await.expect("a profile").name, "Tea");
     let before = lines(&alice, &room).await;
     alice.gets(&[message]).await;

@@ -7,6 +7,8 @@ mod groups;
 mod hub;
 mod keys;
 mod members;
+mod person;
+mod plan;
 mod receiving;
 mod sending;
 mod trust;

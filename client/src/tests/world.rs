@@ -13,12 +13,10 @@ use posthouse_spec::client::delivery::{
     DecidedDelivery, EpochEndDelivery, Failure, MessageDelivery, NoticeDelivery, WelcomeDelivery,
 };
 use posthouse_spec::client::socket::Push;
-use posthouse_spec::content::MimiContent;
 use posthouse_spec::manifest::Manifest;
 use posthouse_spec::room::{CommitClaim, CommitUpload, Decided, Decision, Suite};
 use posthouse_spec::{
-    AccountId, Alias, Ballot, Domain, Epoch, Incarnation, MailboxSeq, ManifestSeq, Millis, RoomId, Signed,
-    Ticket,
+    Alias, Ballot, Domain, Epoch, Incarnation, MailboxSeq, ManifestSeq, Millis, RoomId, Signed, Ticket,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -31,8 +29,7 @@ use crate::model::{Conversation, Direction, Page};
 use crate::profile::{Profile, Unlock};
 use crate::register;
 use crate::rooms::identity::leaf_identity;
-use crate::rooms::intake::Intake;
-use crate::rooms::{commit, content, fit, founding};
+use crate::rooms::{commit, fit, founding};
 use crate::sync::testing;
 use crate::vault::commits::{self, PendingCommit};
 use crate::vault::outbox::{self, Outgoing};
@@ -266,25 +263,6 @@ impl Person {
         tx.commit().await.expect("durable");
     }
 
-    /// Knows somebody, and has nothing against being written to by them.
-    pub(crate) async fn trusts(&self, other: &Self) {
-        if self.alias() == other.alias() {
-            return;
-        }
-        self.knows(other).await;
-        let mut tx = self.context().vault.begin().await.expect("a transaction");
-        let account = other.context().owner.account.id();
-        contacts::consent(tx.db().expect("db"), &account).await.expect("consent");
-        tx.commit().await.expect("durable");
-    }
-
-    /// Has asked for somebody's list of devices, and it is as it was.
-    pub(crate) async fn hears_of(&self, account: &AccountId) {
-        let mut intake = Intake::begin(self.context()).await.expect("a transaction");
-        content::attribute(&mut intake, account, None).await.expect("taken");
-        intake.commit().await.expect("durable");
-    }
-
     /// The program ends and is started again.
     pub(crate) async fn starts_again(self) -> Self {
         self.client.clone().close().await.expect("closed");
@@ -292,17 +270,6 @@ impl Person {
         drop(client);
         let client = Client::open(&profile, Unlock::KeyFile(key_file.clone())).await.expect("opens again");
         Self { client, profile, key_file, folder, next, sender, events }
-    }
-
-    /// Seals content for a room, whether it is allowed or not.
-    pub(crate) async fn seals_anyway(&self, id: &RoomId, content: &MimiContent) -> Outgoing {
-        let content = content.to_cbor();
-        let mut tx = self.context().vault.begin().await.expect("a transaction");
-        let (room, keys) = tx.room(id).expect("the room");
-        let body = room.seal(keys, &content).expect("sealed");
-        let epoch = room.epoch();
-        tx.commit().await.expect("durable");
-        Outgoing { number: posthouse_spec::Number(1), room: *id, epoch, body, local: 0 }
     }
 
     /// A key package of this device, as a relay hands it out.
@@ -360,23 +327,6 @@ impl Person {
         let mut tx = self.context().vault.begin().await.expect("a transaction");
         requests::set_verified(tx.db().expect("db"), room).await.expect("noted");
         tx.commit().await.expect("durable");
-    }
-
-    /// Does the work beside the connection once.
-    pub(crate) async fn works(&self) {
-        testing::work(self.context(), self.sender.clone()).await.expect("worked");
-    }
-
-    /// What is due later is due now; `false` where nothing was.
-    pub(crate) async fn lets_time_pass(&self) -> bool {
-        let mut tx = self.context().vault.begin().await.expect("a transaction");
-        let mut passed = 0;
-        for sql in ["UPDATE changes SET due = 1 WHERE due > 1", "UPDATE leavings SET due = 1 WHERE due > 1"] {
-            let done = sqlx::query(sql).execute(tx.db().expect("db")).await.expect("written");
-            passed += done.rows_affected();
-        }
-        tx.commit().await.expect("durable");
-        passed > 0
     }
 
     /// Seals what waits, as if the relay could take `window` messages.

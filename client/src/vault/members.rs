@@ -103,12 +103,3 @@ pub(crate) async fn find(
         .map(|row| read(&row))
         .transpose()
 }
-
-/// How many people are in a room.
-pub(crate) async fn count(db: &mut SqliteConnection, room: &RoomId) -> Result<u64, VaultError> {
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM members WHERE room = ?")
-        .bind(room.as_bytes().as_slice())
-        .fetch_one(db)
-        .await?;
-    Ok(count.unsigned_abs())
-}
