@@ -16,10 +16,11 @@ use crate::room_args::RoomCommand;
 
 /// What is asked. `room` is a room's name, its id, or the beginning of that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "kebab-case")]
+#[serde(tag = "command")]
 pub(crate) enum RoomRequest {
     /// Makes a room.
-    RoomCreate {
+    #[serde(rename = "room-create")]
+    Create {
         /// Its name.
         name: String,
         /// Whether only admins and owners write in it.
@@ -36,36 +37,49 @@ pub(crate) enum RoomRequest {
         members: Vec<Alias>,
     },
     /// All of one room.
-    RoomShow { room: String },
+    #[serde(rename = "room-show")]
+    Show { room: String },
     /// Adds people.
-    RoomAdd { room: String, members: Vec<Alias> },
+    #[serde(rename = "room-add")]
+    Add { room: String, members: Vec<Alias> },
     /// Removes people.
-    RoomRemove { room: String, members: Vec<Who> },
+    #[serde(rename = "room-remove")]
+    Remove { room: String, members: Vec<Who> },
     /// Leaves it.
-    RoomLeave { room: String },
+    #[serde(rename = "room-leave")]
+    Leave { room: String },
     /// Makes somebody an admin, or an owner.
-    RoomPromote {
+    #[serde(rename = "room-promote")]
+    Promote {
         room: String,
         member: Who,
         #[serde(default)]
         owner: bool,
     },
     /// Makes somebody a member as others are.
-    RoomDemote { room: String, member: Who },
+    #[serde(rename = "room-demote")]
+    Demote { room: String, member: Who },
     /// Removes somebody, who is not taken in again.
-    RoomBan { room: String, member: Who },
+    #[serde(rename = "room-ban")]
+    Ban { room: String, member: Who },
     /// Lifts that.
-    RoomUnban { room: String, member: Who },
+    #[serde(rename = "room-unban")]
+    Unban { room: String, member: Who },
     /// Gives it another name.
-    RoomRename { room: String, name: String },
+    #[serde(rename = "room-rename")]
+    Rename { room: String, name: String },
     /// Says what it is about.
-    RoomDescribe { room: String, description: String },
+    #[serde(rename = "room-describe")]
+    Describe { room: String, description: String },
     /// Gives it a picture, or takes it away.
-    RoomPicture { room: String, picture: Option<Base64> },
+    #[serde(rename = "room-picture")]
+    Picture { room: String, picture: Option<Base64> },
     /// Changes who may do what.
-    RoomPolicy { room: String, write: Option<Rank>, add: Option<Rank>, change: Option<Rank> },
+    #[serde(rename = "room-policy")]
+    Policy { room: String, write: Option<Rank>, add: Option<Rank>, change: Option<Rank> },
     /// Makes somebody else the owner.
-    RoomTransfer { room: String, member: Who },
+    #[serde(rename = "room-transfer")]
+    Transfer { room: String, member: Who },
 }
 
 impl RoomRequest {
@@ -75,38 +89,38 @@ impl RoomRequest {
     /// The picture cannot be read, or is none.
     pub(crate) fn typed(command: RoomCommand) -> Result<Self, Failure> {
         Ok(match command {
-            RoomCommand::Create(args) => Self::RoomCreate {
+            RoomCommand::Create(args) => Self::Create {
                 name: args.name,
                 announcement: args.announcement,
                 suite: args.suite,
                 description: args.description,
                 members: args.members,
             },
-            RoomCommand::Show(args) => Self::RoomShow { room: args.room.room },
-            RoomCommand::Add(args) => Self::RoomAdd { room: args.room.room, members: args.members },
-            RoomCommand::Remove(args) => Self::RoomRemove { room: args.room.room, members: args.members },
-            RoomCommand::Leave(args) => Self::RoomLeave { room: args.room },
+            RoomCommand::Show(args) => Self::Show { room: args.room.room },
+            RoomCommand::Add(args) => Self::Add { room: args.room.room, members: args.members },
+            RoomCommand::Remove(args) => Self::Remove { room: args.room.room, members: args.members },
+            RoomCommand::Leave(args) => Self::Leave { room: args.room },
             RoomCommand::Promote(args) => {
                 let (room, member) = (args.about.room.room, args.about.member);
-                Self::RoomPromote { room, member, owner: args.owner }
+                Self::Promote { room, member, owner: args.owner }
             }
-            RoomCommand::Demote(args) => Self::RoomDemote { room: args.room.room, member: args.member },
-            RoomCommand::Ban(args) => Self::RoomBan { room: args.room.room, member: args.member },
-            RoomCommand::Unban(args) => Self::RoomUnban { room: args.room.room, member: args.member },
-            RoomCommand::Rename(args) => Self::RoomRename { room: args.room.room, name: args.name },
+            RoomCommand::Demote(args) => Self::Demote { room: args.room.room, member: args.member },
+            RoomCommand::Ban(args) => Self::Ban { room: args.room.room, member: args.member },
+            RoomCommand::Unban(args) => Self::Unban { room: args.room.room, member: args.member },
+            RoomCommand::Rename(args) => Self::Rename { room: args.room.room, name: args.name },
             RoomCommand::Describe(args) => {
-                Self::RoomDescribe { room: args.room.room, description: args.description }
+                Self::Describe { room: args.room.room, description: args.description }
             }
             RoomCommand::Picture(args) => {
                 let picture = args.file.as_deref().map(picture).transpose()?;
-                Self::RoomPicture { room: args.room.room, picture }
+                Self::Picture { room: args.room.room, picture }
             }
             RoomCommand::Policy(args) => {
                 let least = args.least;
                 let room = args.room.room;
-                Self::RoomPolicy { room, write: least.write, add: least.add, change: least.change }
+                Self::Policy { room, write: least.write, add: least.add, change: least.change }
             }
-            RoomCommand::Transfer(args) => Self::RoomTransfer { room: args.room.room, member: args.member },
+            RoomCommand::Transfer(args) => Self::Transfer { room: args.room.room, member: args.member },
         })
     }
 }

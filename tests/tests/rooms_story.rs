@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use posthouse_tests::{Network, Outcome, Person, Room};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Five people at three relays. All of them know Alice.
 struct Day {
@@ -303,4 +303,78 @@ async fn whoever_cannot_be_added_holds_up_nobody() -> Result<()> {
     }
     garden.expect_all(carol, &["here I am"]).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn whoever_does_not_know_who_invites_is_asked_first() -> Result<()> {
+    let mut network = Network::new()?;
+    for domain in ["a.localhost", "b.localhost"] {
+        network.start(domain).await?;
+    }
+    let alice = Person::register_with_key_file(&network, "alice@a.localhost").await?;
+    let bob = Person::register_with_key_file(&network, "bob@b.localhost").await?;
+    let garden = Room::create(&alice, "Garden", &[], &[&bob]).await?;
+    garden.say(&alice, "are you coming?").await?;
+    bob.await_request(&alice).await?;
+    let requests = bob.ok(&["requests"]).await?;
+    ensure!(requests.len() == 1 && requests[0]["kind"] == "group", "{requests:?}");
+    ensure!(requests[0]["room"] == garden.id() && requests[0]["verified"] == true, "{requests:?}");
+    for command in [&["inbox"][..], &["rooms"], &["export"]] {
+        ensure!(bob.ok(command).await?.is_empty(), "{command:?} shows what was not accepted");
+    }
+    bob.ok(&["accept", alice.alias()]).await?;
+    garden.expect_all(&bob, &["are you coming?"]).await?;
+    garden.until(&bob, "its name", |shown| shown["name"] == "Garden").await?;
+    garden.say(&bob, "on my way").await?;
+    garden.expect(&alice, &["on my way"]).await
+}
+
+#[tokio::test]
+async fn a_running_listen_and_other_programs_do_it_too() -> Result<()> {
+    let network = Network::of_two().await?;
+    let alice = Person::register_with_key_file(&network, "alice@a.localhost").await?;
+    let bob = Person::register_with_key_file(&network, "bob@b.localhost").await?;
+    alice.befriend(&bob).await?;
+    let mut listener = alice.listen().await?;
+    listener.next_of("caught-up").await?;
+    let garden = Room::create(&alice, "Garden", &["--description", "Who waters when"], &[&bob]).await?;
+    ensure!(listener.next_of("change").await?["want"] == "add", "`listen` tells of another change");
+
+    let mut rpc = bob.rpc()?;
+    rpc.event("caught-up").await?;
+    let room = json!({ "room": "Garden" });
+    while rpc.call("rooms", json!({ "offline": true })).await?["rooms"]
+        .as_array()
+        .is_none_or(|rooms| rooms.len() < 2)
+    {
+        rpc.event("room-changed").await?;
+    }
+    change(&alice, &["promote", "Garden", bob.alias(), "--owner"]).await?;
+    let is_owner = |shown: &Value| -> bool {
+        let people = shown["people"].as_array().cloned().unwrap_or_default();
+        people.iter().any(|listed| listed["own"] == true && listed["role"] == "owner")
+    };
+    while !is_owner(&rpc.call("room_show", room.clone()).await?) {
+        rpc.event("room-changed").await?;
+    }
+    let told =
+        rpc.call("room_policy", json!({ "room": "Garden", "add": "member", "write": "admin" })).await?;
+    ensure!(told["type"] == "change" && told["state"] == "done" && told["add"] == "member", "{told}");
+    ensure!(rpc.event("change").await?["want"] == "policy");
+    let told = rpc.call("room_rename", json!({ "room": "Garden", "name": "Orchard" })).await?;
+    ensure!(told["name"] == "Orchard" && told["description"] == "Who waters when", "{told}");
+    let sent = rpc.call("send", json!({ "to": "Orchard", "texts": ["through a program"] })).await?;
+    ensure!(sent["sent"][0]["state"] == "accepted" && sent["sent"][0]["to"] == garden.id(), "{sent}");
+    ensure!(listener.next_of("message").await?["news"]["news"].is_string(), "no line tells of the change");
+    garden.expect_all(&alice, &["through a program"]).await?;
+    garden.say(&alice, "through a socket").await?;
+    while rpc.event("message").await?["text"] != "through a socket" {}
+
+    let none = rpc.call("room_add", json!({ "room": "Nowhere", "members": [alice.alias()] })).await;
+    ensure!(none.is_err_and(|error| format!("{error:#}").contains("unknown-room")), "there is no such room");
+    let told = rpc.call("room_demote", json!({ "room": "Orchard", "member": alice.alias() })).await?;
+    ensure!(told["state"] == "done", "{told}");
+    let told = rpc.call("room_remove", json!({ "room": "Orchard", "members": [alice.alias()] })).await?;
+    ensure!(told["changes"][0]["state"] == "done", "{told}");
+    listener.terminate().await
 }

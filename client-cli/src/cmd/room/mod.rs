@@ -26,46 +26,44 @@ pub(crate) async fn execute(
     lines: &Lines,
 ) -> Result<(), Failure> {
     let (room, changes) = match request {
-        RoomRequest::RoomCreate { name, announcement, suite, description, members } => {
+        RoomRequest::Create { name, announcement, suite, description, members } => {
             let wanted = create::Wanted { name, announcement, suite, description, members };
             return create::execute(desk, wanted, pace, lines).await;
         }
-        RoomRequest::RoomShow { room } => return show::execute(desk, &room, pace, lines).await,
-        RoomRequest::RoomLeave { room } => return leave::execute(desk, &room, pace, lines).await,
-        RoomRequest::RoomRename { room, name } => {
+        RoomRequest::Show { room } => return show::execute(desk, &room, pace, lines).await,
+        RoomRequest::Leave { room } => return leave::execute(desk, &room, pace, lines).await,
+        RoomRequest::Rename { room, name } => {
             let change = ProfileChange { name: Some(name), ..ProfileChange::default() };
             return profile::execute(desk, &room, change, pace, lines).await;
         }
-        RoomRequest::RoomDescribe { room, description } => {
+        RoomRequest::Describe { room, description } => {
             let change = ProfileChange { description: Some(description), ..ProfileChange::default() };
             return profile::execute(desk, &room, change, pace, lines).await;
         }
-        RoomRequest::RoomPicture { room, picture } => {
+        RoomRequest::Picture { room, picture } => {
             let picture = picture.map_or(PictureChange::Clear, |picture| PictureChange::Set(picture.0));
             let change = ProfileChange { picture, ..ProfileChange::default() };
             return profile::execute(desk, &room, change, pace, lines).await;
         }
-        RoomRequest::RoomPromote { room, member, owner } => {
+        RoomRequest::Promote { room, member, owner } => {
             let role = if owner { Role::Owner } else { Role::Admin };
             let change = RoomChange::Role { member, role };
             (room, vec![change])
         }
-        RoomRequest::RoomDemote { room, member } => {
-            (room, vec![RoomChange::Role { member, role: Role::Member }])
-        }
-        RoomRequest::RoomAdd { room, members } => {
+        RoomRequest::Demote { room, member } => (room, vec![RoomChange::Role { member, role: Role::Member }]),
+        RoomRequest::Add { room, members } => {
             (room, members.into_iter().map(|alias| RoomChange::Add { alias }).collect())
         }
-        RoomRequest::RoomRemove { room, members } => {
+        RoomRequest::Remove { room, members } => {
             (room, members.into_iter().map(|member| RoomChange::Remove { member }).collect())
         }
-        RoomRequest::RoomBan { room, member } => (room, vec![RoomChange::Ban { member }]),
-        RoomRequest::RoomUnban { room, member } => (room, vec![RoomChange::Unban { member }]),
-        RoomRequest::RoomPolicy { room, write, add, change } => {
+        RoomRequest::Ban { room, member } => (room, vec![RoomChange::Ban { member }]),
+        RoomRequest::Unban { room, member } => (room, vec![RoomChange::Unban { member }]),
+        RoomRequest::Policy { room, write, add, change } => {
             let [write, add, change] = [write, add, change].map(|least| least.map(Role::from));
             (room, vec![RoomChange::Policy { write, add, change }])
         }
-        RoomRequest::RoomTransfer { room, member } => (room, vec![RoomChange::Transfer { member }]),
+        RoomRequest::Transfer { room, member } => (room, vec![RoomChange::Transfer { member }]),
     };
     change::execute(desk, &room, &changes, pace, lines).await
 }
