@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use posthouse_spec::Alias;
 use zeroize::Zeroizing;
 
+use crate::room_args::{self, RoomCommand};
 use history::{BackupArgs, ExportArgs, ImportArgs, RetentionArgs, SearchArgs};
 
 /// Longest time that a command may try to reach the relay, seconds: one hour.
-const MAX_TIMEOUT: u64 = 3600;
+pub(crate) const MAX_TIMEOUT: u64 = 3600;
 
 /// Sealed messages between people of many relays.
 #[derive(Debug, Parser)]
@@ -39,7 +41,7 @@ Exit codes: 0 done (`send`: accepted, or queued for later), 1 other trouble, 2 u
 The vault's passphrase is read from POSTHOUSE_PASSPHRASE, or asked for.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The profile: one account on this machine.
     #[arg(long, global = true, default_value = "default", env = "POSTHOUSE_PROFILE", value_name = "NAME")]
@@ -86,22 +88,38 @@ pub(crate) enum Command {
     /// Sends a text; without a connection it is kept and goes out with the next command that connects.
     Send(SendArgs),
     /// Shows what arrives as it arrives; meanwhile other commands go through this one.
+    #[command(
+        after_help = "Examples:\n  posthouse listen\n  posthouse --json listen | jq 'select(.type == \"message\")'"
+    )]
     Listen,
     /// Shows unread messages.
+    #[command(after_help = "Examples:\n  posthouse inbox\n  posthouse --json inbox --offline")]
     Inbox(ReadArgs),
+    /// Makes and changes groups and rooms for announcements.
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = room_args::EXAMPLES)]
+    Room {
+        #[command(subcommand)]
+        command: RoomCommand,
+    },
     /// Lists the rooms.
+    #[command(after_help = "Examples:\n  posthouse rooms\n  posthouse --json rooms | jq .unread")]
     Rooms(ReadArgs),
     /// Shows a conversation.
     History(HistoryArgs),
     /// Shows alias, account and device.
+    #[command(after_help = "Examples:\n  posthouse whoami\n  posthouse --profile work --json whoami")]
     Whoami,
     /// Shows the safety number to compare with somebody.
+    #[command(after_help = "Examples:\n  posthouse verify bob@b.example")]
     Verify(PersonArgs),
     /// Lists who asks to talk.
+    #[command(after_help = "Examples:\n  posthouse requests")]
     Requests(ReadArgs),
     /// Accepts somebody who asks to talk.
+    #[command(after_help = "Examples:\n  posthouse accept bob@b.example")]
     Accept(PersonArgs),
     /// Blocks somebody.
+    #[command(after_help = "Examples:\n  posthouse block mallory@m.example")]
     Block(PersonArgs),
     /// Looks for a text in all messages.
     Search(SearchArgs),
@@ -113,6 +131,15 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Writes, checks and restores encrypted backups.
     Backup(BackupArgs),
+    /// Serves other programs: commands as JSON-RPC 2.0 on standard input and output, and what happens as notifications.
+    #[command(
+        after_help = "Examples:\n  posthouse rpc < requests.jsonl\n  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rpc.methods\"}' | posthouse rpc"
+    )]
+    Rpc,
+    /// Prints a file for the shell, so that Tab completes commands and options.
+    Completions(CompletionsArgs),
+    /// Writes man pages, one for each command.
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -132,11 +159,11 @@ pub(crate) struct RegisterArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  posthouse send bob@b.example 'Dear Bob'\n  tail -f log | posthouse send bob@b.example - --lines"
+    after_help = "Examples:\n  posthouse send bob@b.example 'Dear Bob'\n  posthouse send Garden 'The roses are out'\n  tail -f log | posthouse send bob@b.example - --lines"
 )]
 pub(crate) struct SendArgs {
-    /// To whom, such as bob@b.example.
-    pub(crate) to: Alias,
+    /// To whom, such as bob@b.example; or a room: its name, its id, or the beginning of that.
+    pub(crate) to: String,
     /// The text, or - to read it from standard input.
     #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
@@ -154,10 +181,10 @@ pub(crate) struct ReadArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse --json history bob@b.example --before 120 --limit 20\n  posthouse --json history bob@b.example --after 120 --limit 20"
+    after_help = "Examples:\n  posthouse history bob@b.example --limit 20\n  posthouse history Garden\n  posthouse --json history bob@b.example --before 120 --limit 20\n  posthouse --json history bob@b.example --after 120 --limit 20"
 )]
 pub(crate) struct HistoryArgs {
-    /// With whom, or the id of a room.
+    /// With whom, or a room: its name, its id, or the beginning of that.
     pub(crate) with: String,
     /// At most this many, the last ones.
     #[arg(long, value_name = "N")]
@@ -178,11 +205,40 @@ pub(crate) struct PersonArgs {
     pub(crate) alias: Alias,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  posthouse completions bash > ~/.local/share/bash-completion/completions/posthouse\n  posthouse completions zsh > ~/.zfunc/_posthouse\n  posthouse completions fish > ~/.config/fish/completions/posthouse.fish"
+)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell.
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  posthouse man ~/.local/share/man/man1\n  posthouse man | man -l -")]
+pub(crate) struct ManArgs {
+    /// The folder to write to [default: all pages to standard output].
+    pub(crate) dir: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn the_help_of_every_command_has_examples() {
+        let program = Cli::command();
+        let mut waiting: Vec<_> = program.get_subcommands().collect();
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("posthouse {}", command.get_name());
+            let found = help.starts_with("Examples:") && help.contains(command.get_name());
+            assert!(found, "the help of `{example}` ends with no example: give it an `after_help`");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use posthouse_client::{Client, Profile};
+use posthouse_client::{Client, ClientError, Profile};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -21,7 +23,7 @@ use crate::socket::{self, Bound, Reply, Shown};
 /// Most commands served at once.
 const MAX_CONNECTIONS: usize = 32;
 
-/// Owns the vault until `stop`, or until the live sync ends.
+/// Owns the vault until `stop`, or until the live sync ends, and shows what happens.
 ///
 /// # Errors
 /// The socket cannot be made, the live sync ends with an error, or nobody reads the output any more.
@@ -31,44 +33,87 @@ pub(crate) async fn run(
     output: &mut Output,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let bound = Bound::bind(profile).map_err(|error| {
-        let path = socket::path(profile);
-        let message = format!("cannot serve other commands at {}: {error}; check the folder", path.display());
-        Failure::new(Exit::Other, "socket", message)
-    })?;
-    let live = Live::new();
-    let mut events = live.events();
-    let desk = Arc::new(Desk::live(client.clone(), live.clone()));
-    let tasks = TaskTracker::new();
-    tasks.spawn(serve(bound, desk, stop.clone(), tasks.clone()));
-    let sync = tasks.spawn({
-        let (client, stop) = (client.clone(), stop.clone());
-        async move {
-            let ended = live.run(&client, stop.clone()).await;
-            stop.cancel();
-            ended
-        }
-    });
-    output.line(&Line::Listening { owner: true })?;
-    let (lines, mut told) = Lines::channel();
-    tasks.spawn({
-        let stop = stop.clone();
-        async move {
-            // What ends the telling ends the output below as well.
-            let _ = stop.run_until_cancelled(cmd::listen::tell(&mut events, &lines)).await;
-        }
-    });
+    let (daemon, mut told) = Daemon::start(client, profile, stop)?;
     let mut shown = Ok(());
     while let (Ok(()), Some(item)) = (&shown, told.recv().await) {
         shown = output.item(item);
     }
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
-    shown?;
-    match sync.await {
-        Ok(ended) => Ok(ended?),
-        Err(_) => Err(Failure::new(Exit::Other, "internal", "the live sync broke off: run `listen` again")),
+    let ended = daemon.end().await;
+    shown.and(ended)
+}
+
+/// An owned vault that is kept up to date and serves other commands.
+pub(crate) struct Daemon {
+    desk: Arc<Desk>,
+    tasks: TaskTracker,
+    sync: JoinHandle<Result<(), ClientError>>,
+    stop: CancellationToken,
+}
+
+impl Daemon {
+    /// Starts it; what happens is handed on until `stop`, or until the live sync ends.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub(crate) fn start(
+        client: Client,
+        profile: &Profile,
+        stop: CancellationToken,
+    ) -> Result<(Self, Receiver<Item>), Failure> {
+        let bound = Bound::bind(profile).map_err(|error| {
+            let path = socket::path(profile);
+            let message =
+                format!("cannot serve other commands at {}: {error}; check the folder", path.display());
+            Failure::new(Exit::Other, "socket", message)
+        })?;
+        let live = Live::new();
+        let mut events = live.events();
+        let desk = Arc::new(Desk::live(client.clone(), live.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(serve(bound, desk.clone(), stop.clone(), tasks.clone()));
+        let (lines, told) = Lines::channel();
+        tasks.spawn({
+            let stop = stop.clone();
+            let tell = async move {
+                lines.line(Line::Listening { owner: true }).await?;
+                cmd::listen::tell(&mut events, &lines).await
+            };
+            // What ends the telling ends the output as well.
+            async move { drop(stop.run_until_cancelled(tell).await) }
+        });
+        let sync = tasks.spawn({
+            let stop = stop.clone();
+            async move {
+                let ended = live.run(&client, stop.clone()).await;
+                stop.cancel();
+                ended
+            }
+        });
+        Ok((Self { desk, tasks, sync, stop }, told))
+    }
+
+    /// The vault, as the commands use it.
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// What is to be over before the vault is closed.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Stops everything, and waits until it has.
+    ///
+    /// # Errors
+    /// What ended the live sync.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        match self.sync.await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Err(Failure::new(Exit::Other, "internal", "the live sync broke off: start again")),
+        }
     }
 }
 
@@ -121,7 +166,7 @@ async fn converse(stream: UnixStream, desk: Arc<Desk>, works: &TaskTracker) -> s
 
 /// Hands on what a command says, until it has ended or the asker has gone.
 async fn answer(
-    mut items: tokio::sync::mpsc::Receiver<Item>,
+    mut items: Receiver<Item>,
     read: &mut BufReader<OwnedReadHalf>,
     write: &mut OwnedWriteHalf,
 ) -> std::io::Result<()> {

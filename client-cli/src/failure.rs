@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use posthouse_client::{Category, ClientError, HistoryError};
+use posthouse_client::{Category, ClientError, HistoryError, RoomFault};
 use posthouse_spec::client::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,21 @@ pub(crate) enum Exit {
     NotFound = 6,
     /// Ctrl-C.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// The stable name of the category.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Usage => "usage",
+            Self::Network => "network",
+            Self::Refused => "refused",
+            Self::Vault => "vault",
+            Self::NotFound => "not-found",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// A command that failed.
@@ -73,6 +88,7 @@ impl From<ClientError> for Failure {
             ClientError::UnknownConversation(_)
             | ClientError::UnknownMessage(_)
             | ClientError::UnknownPerson(_)
+            | ClientError::RoomFault(RoomFault::Unknown(_) | RoomFault::NotInRoom(_))
             | ClientError::NoRequest(_) => Exit::NotFound,
             ClientError::Refused { reason, .. } => exit_of_refusal(*reason),
             ClientError::History(error) => exit_of_history(error),

@@ -3,7 +3,8 @@
 //! As JSON a line is an object whose `type` names it; the README lists types and fields, which are stable.
 
 use posthouse_client::{
-    ChangeStatus, Message, MessageState, Notice, PeerRef, Report, Request, RoomSummary, SafetyNumber, Whoami,
+    ChangeStatus, Message, MessageState, Notice, PeerRef, Report, Request, RoomMember, RoomProfile,
+    RoomRules, RoomSummary, SafetyNumber, Whoami,
 };
 use posthouse_spec::{AccountId, Alias, DeviceId, MessageId, RoomId};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,17 @@ pub(crate) enum Line {
     Message(Box<Message>),
     /// `rooms`: a room.
     Room(Box<RoomSummary>),
+    /// `room create`: the room, and what became of those who are to come into it.
+    RoomCreated(RoomCreated),
+    /// `room show`.
+    RoomDetails(Box<RoomDetails>),
+    /// `room rename`, `room describe`, `room picture`: what the room says of itself now.
+    RoomProfile(ProfileLine),
+    /// `room leave`.
+    RoomLeft {
+        /// The room.
+        room: RoomId,
+    },
     /// `whoami`.
     Identity(Whoami),
     /// `verify`.
@@ -92,7 +104,7 @@ pub(crate) enum Line {
         /// The other one of a direct room.
         peer: Option<Alias>,
     },
-    /// `listen`: a wanted change of a room was done or refused, or waits.
+    /// `room add` and the like, `listen`: a wanted change of a room was done or refused, or waits.
     Change(ChangeStatus),
     /// Something that a person should know of.
     Notice(Notice),
@@ -144,13 +156,56 @@ pub(crate) struct Registered {
     pub(crate) recovery_code: String,
 }
 
+/// A room that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomCreated {
+    /// The room.
+    pub(crate) room: RoomId,
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether only admins and owners write in it.
+    pub(crate) announcement: bool,
+    /// What became of those who are to come into it.
+    pub(crate) changes: Vec<ChangeStatus>,
+}
+
+/// All of one room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomDetails {
+    /// What `rooms` tells of it.
+    #[serde(flatten)]
+    pub(crate) room: RoomSummary,
+    /// What it is about.
+    pub(crate) description: String,
+    /// Whether it has a picture.
+    pub(crate) has_picture: bool,
+    /// Who may do what, and who is not taken in.
+    pub(crate) rules: Option<RoomRules>,
+    /// Who is in it, owners first.
+    pub(crate) people: Vec<RoomMember>,
+    /// Changes that wait, oldest first.
+    pub(crate) changes: Vec<ChangeStatus>,
+}
+
+/// What a room says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProfileLine {
+    /// The room.
+    pub(crate) room: RoomId,
+    /// Its name, description and picture.
+    #[serde(flatten)]
+    pub(crate) profile: RoomProfile,
+}
+
 /// What became of a message that `send` stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SentLine {
     /// Its place in the vault.
     pub(crate) local: u64,
-    /// For whom it is.
-    pub(crate) to: Alias,
+    /// For whom it is: an alias, or the id of a room of many.
+    pub(crate) to: String,
+    /// Its room, where there is one.
+    pub(crate) room: Option<RoomId>,
     /// `queued`: kept for the next command that connects; `accepted`: the relay has it; `failed`.
     pub(crate) state: SentState,
     /// Its id, once it is sealed.

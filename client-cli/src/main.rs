@@ -1,7 +1,8 @@
 //! The `posthouse` program: an account on the command line.
 //!
 //! A command opens the vault, or hands its request to the running `listen` that owns it ([`place`]); either way the same
-//! code does the work ([`cmd`]) and says the same lines ([`mod@line`]), which are shown as text or JSON ([`output`]).
+//! code does the work ([`cmd`]) and says the same lines ([`mod@line`]), which are shown as text or JSON ([`output`]), or
+//! answered to another program ([`rpc`]).
 
 mod args;
 mod backups;
@@ -13,12 +14,18 @@ mod input;
 mod line;
 mod output;
 mod place;
+mod rank;
 mod render;
+mod render_room;
 mod request;
+mod room_args;
+mod room_request;
+mod rpc;
 mod run;
 mod socket;
 mod style;
 mod unlock;
+mod which;
 
 use std::process::ExitCode;
 
@@ -37,7 +44,9 @@ fn main() -> ExitCode {
         .with_env_var(LOG_VARIABLE)
         .from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let mut output = Output::new(cli.global.json, cli.global.color);
+    // Nobody who reads answers of `rpc` waits for the last line of other commands.
+    let json = cli.global.json && !matches!(cli.command, args::Command::Rpc);
+    let mut output = Output::new(json, cli.global.color);
     let done = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let done = runtime.block_on(Box::pin(run::run(&cli, &mut output)));

@@ -1,4 +1,5 @@
-//! Everything that the program prints goes through here: lines to standard output, troubles to standard error.
+//! Everything that the program prints goes through here, but for what `rpc` says: lines to standard output, troubles to
+//! standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -59,6 +60,14 @@ impl Output {
                 Ok(())
             }
         }
+    }
+
+    /// Prints a text that is the same for people and programs, such as a file for a shell.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.print(text.trim_end())
     }
 
     /// Says why the command failed.

@@ -18,7 +18,10 @@ use crate::socket::{self, Reply, Shown};
 use crate::unlock;
 
 /// How long to wait before looking again whether another command has given the vault back.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The stable name of a failure: who owned the vault has gone.
+pub(crate) const LISTENER_GONE: &str = "listener-gone";
 
 /// Where a command runs.
 pub(crate) enum Place {
@@ -108,24 +111,49 @@ async fn run_there(
     output: &mut Output,
     mut show: impl FnMut(Item, &mut Output) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let gone = |error: std::io::Error| {
-        let message = format!("the running `listen` went away in the middle: {error}; run the command again");
-        Failure::new(Exit::Other, "listener-gone", message)
+    let (lines, mut items) = Lines::channel();
+    let pass_on = async move { pass_on(stream, order, &lines).await };
+    let showing = async move {
+        while let Some(item) = items.recv().await {
+            show(item, output)?;
+        }
+        Ok(())
     };
-    socket::write(stream, order).await.map_err(gone)?;
+    let (passed, shown) = tokio::join!(pass_on, showing);
+    shown.and(passed)
+}
+
+/// Asks the running `listen`, and hands on what it answers.
+///
+/// # Errors
+/// What the command says, or that the `listen` has gone, or that nobody reads any more.
+pub(crate) async fn pass_on(
+    stream: &mut BufReader<UnixStream>,
+    order: &Order,
+    lines: &Lines,
+) -> Result<(), Failure> {
+    let broken = |error: std::io::Error| gone(&format!("went away in the middle: {error}"));
+    socket::write(stream, order).await.map_err(broken)?;
     loop {
-        match socket::read(stream).await.map_err(gone)? {
-            Some(Reply::Line(line)) => show(Item::Line(line), output)?,
-            Some(Reply::Export(text)) => show(Item::Export(text), output)?,
-            // Everything before it was shown by then: `show` returns when it has.
-            Some(Reply::Confirm) => socket::write(stream, &Shown::Shown).await.map_err(gone)?,
+        let reply = tokio::select! {
+            reply = socket::read(stream) => reply.map_err(broken)?,
+            () = lines.closed() => return Err(Failure::pipe_closed()),
+        };
+        match reply {
+            Some(Reply::Line(line)) => lines.line(line).await?,
+            Some(Reply::Export(text)) => lines.item(Item::Export(text)).await?,
+            Some(Reply::Confirm) => {
+                lines.shown().await?;
+                socket::write(stream, &Shown::Shown).await.map_err(broken)?;
+            }
             Some(Reply::Done) => return Ok(()),
             Some(Reply::Failed(failure)) => return Err(failure),
-            None => {
-                let message =
-                    "the running `listen` ended before it was done with this: run the command again";
-                return Err(Failure::new(Exit::Other, "listener-gone", message));
-            }
+            None => return Err(gone("ended before it was done with this")),
         }
     }
+}
+
+/// The running `listen` is not there any more.
+pub(crate) fn gone(how: &str) -> Failure {
+    Failure::new(Exit::Other, LISTENER_GONE, format!("the running `listen` {how}: run the command again"))
 }

@@ -6,14 +6,13 @@ mod history;
 
 use std::fmt::Write as _;
 
-use posthouse_client::{
-    ChangeState, ChangeStatus, Direction, Message, MessageState, Moment, Notice, PeerRef, Request, RoomState,
-    RoomSummary,
-};
+use posthouse_client::{Direction, Message, MessageKind, MessageState, Moment, Notice, Request};
 use posthouse_spec::Millis;
+use posthouse_spec::room::RoomKind;
 
 use crate::line::{Delivery, Line, Registered, SentLine, SentState, Standing};
-use crate::style::Style;
+use crate::render_room::{self, name};
+use crate::style::{Style, clean, indented};
 
 /// Words of the recovery code on one line.
 const WORDS_A_LINE: usize = 6;
@@ -31,7 +30,11 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
         Line::Registered(registered) => self::registered(registered, style),
         Line::Sent(sent) => self::sent(sent, style),
         Line::Message(message) => self::message(message, style),
-        Line::Room(room) => self::room(room, style),
+        Line::Room(room) => render_room::room(room, style),
+        Line::RoomCreated(created) => render_room::created(created, style),
+        Line::RoomDetails(details) => render_room::details(details, style),
+        Line::RoomProfile(profile) => render_room::profile(profile, style),
+        Line::RoomLeft { .. } => "left".to_owned(),
         Line::Identity(who) => {
             let mut text = format!(
                 "{}\naccount  {}\ndevice   {}\nrelay    {}",
@@ -81,9 +84,9 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
         Line::Delivery(delivery) => self::delivery(delivery, style),
         Line::RoomChanged { room, peer } => {
             let with = peer.as_ref().map_or_else(|| room.to_string(), ToString::to_string);
-            style.dim(&format!("the room with {with} has changed"))
+            style.dim(&format!("the room {with} has changed"))
         }
-        Line::Change(change) => self::change(change, style),
+        Line::Change(change) => render_room::change(change, style),
         Line::Notice(notice) => self::notice(notice, style),
         Line::Warning { message, .. } => complaint("warning", message, style),
     }
@@ -114,6 +117,19 @@ fn sent(sent: &SentLine, style: Style) -> String {
 
 fn message(message: &Message, style: Style) -> String {
     let mut line = style.dim(&time(message.sent));
+    let place = message.room_name.as_ref().filter(|name| !name.is_empty()).map(|name| clean(name));
+    if let Some(place) = &place {
+        // Writing to a string cannot fail.
+        let _ = write!(line, "  {}", style.dim(place));
+    }
+    if message.kind == MessageKind::Room {
+        let _ = write!(
+            line,
+            "  {}",
+            style.dim(&format!("* {}", clean(message.text.as_deref().unwrap_or_default())))
+        );
+        return line;
+    }
     let peer = message.peer.as_ref().map(ToString::to_string);
     let sender = match (&message.sender, message.account) {
         (Some(alias), _) => alias.to_string(),
@@ -125,7 +141,6 @@ fn message(message: &Message, style: Style) -> String {
         (Direction::Out, None) => "you".to_owned(),
         (Direction::In, _) => sender,
     };
-    // Writing to a string cannot fail.
     let _ = write!(line, "  {}: ", style.bold(&who));
     match (&message.text, message.state) {
         (Some(text), _) => line.push_str(&indented(text)),
@@ -152,50 +167,6 @@ fn message(message: &Message, style: Style) -> String {
     line
 }
 
-fn change(change: &ChangeStatus, style: Style) -> String {
-    let what = clean(&change.change.to_string());
-    let mut line = match change.state {
-        ChangeState::Done => style.dim(&format!("done: {what}")),
-        ChangeState::Refused => style.red(&format!("not done: {what}")),
-        ChangeState::Waiting | ChangeState::Deciding => style.yellow(&format!("not yet: {what}")),
-    };
-    if let Some(reason) = &change.reason {
-        let _ = write!(line, ": {}", clean(reason));
-    }
-    line
-}
-
-fn room(room: &RoomSummary, style: Style) -> String {
-    let named = room.name.as_ref().filter(|name| !name.is_empty()).map(|name| clean(name));
-    let with = named.unwrap_or_else(|| room.peer.as_ref().map_or_else(|| room.room.to_string(), name));
-    let mut line = format!("{}  {} room", style.bold(&with), room.kind);
-    match room.unread {
-        0 => {}
-        unread => {
-            let _ = write!(line, ", {unread} unread");
-        }
-    }
-    if let Some(days) = room.retention_days {
-        let _ = write!(line, ", kept {days} days");
-    }
-    match room.state {
-        RoomState::Active => {}
-        RoomState::Founding => line.push_str(&style.yellow(", being founded")),
-        RoomState::Broken => line.push_str(&style.red(", broken")),
-        RoomState::Left => line.push_str(&style.dim(", left")),
-        RoomState::Removed => line.push_str(&style.dim(", removed from it")),
-    }
-    if let Some(reason) = &room.reason {
-        let _ = write!(line, ": {}", clean(reason));
-    }
-    let _ = write!(
-        line,
-        "\n    {}",
-        style.dim(&format!("{} epoch {} suite {} hub {}", room.room, room.epoch, room.suite, room.hub))
-    );
-    line
-}
-
 fn request(request: &Request, style: Style) -> String {
     let waiting = match request.waiting {
         0 => String::new(),
@@ -203,8 +174,13 @@ fn request(request: &Request, style: Style) -> String {
         more => format!(", {more} messages wait"),
     };
     let doubt = if request.verified { "" } else { " (their relay has not confirmed the name yet)" };
+    let wish = match request.kind {
+        RoomKind::Group => "invites you to a group",
+        RoomKind::Announcement => "invites you to a room for announcements",
+        RoomKind::Direct | RoomKind::Own => "wants to talk",
+    };
     let mut line = format!(
-        "{}{doubt} wants to talk{waiting}: `posthouse accept {}` or `posthouse block {}`",
+        "{}{doubt} {wish}{waiting}: `posthouse accept {}` or `posthouse block {}`",
         style.bold(&request.alias.to_string()),
         request.alias,
         request.alias
@@ -227,30 +203,10 @@ fn notice(notice: &Notice, style: Style) -> String {
     style.yellow(&clean(&notice.detail))
 }
 
-fn name(peer: &PeerRef) -> String {
-    peer.alias.as_ref().map_or_else(|| peer.account.to_string(), ToString::to_string)
-}
-
 /// Groups of digits, four on a line, as they are read aloud.
 fn digits(number: &str) -> String {
     let groups: Vec<&str> = number.split_whitespace().collect();
     groups.chunks(4).map(|groups| format!("    {}", groups.join(" "))).collect::<Vec<_>>().join("\n")
-}
-
-/// Text of others on one line.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if is_control(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// Text of others; its lines stay lines, and are set in so that none looks like a message of its own.
-fn indented(text: &str) -> String {
-    text.lines().map(|line| clean(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n    ")
-}
-
-/// Characters that a terminal obeys, those that end a line unseen, and those that turn the direction of writing around.
-fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A time in UTC.
@@ -261,13 +217,6 @@ fn time(at: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nobody_plays_with_the_terminal() {
-        assert_eq!(clean("\x1b[2Jhello\r"), "\u{fffd}[2Jhello\u{fffd}");
-        assert_eq!(clean("\u{9b}1m\u{202e}\u{2028}\u{61c}"), "\u{fffd}1m\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(indented("one\r\n\x1b[1mtwo"), "one\n    \u{fffd}[1mtwo");
-    }
 
     #[test]
     fn colours_come_only_where_they_are_wanted() {

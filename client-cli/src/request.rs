@@ -11,6 +11,7 @@ use zeroize::Zeroize as _;
 use crate::args::history::{Format, Keep};
 use crate::failure::Failure;
 use crate::line::Line;
+use crate::room_request::RoomRequest;
 
 /// Lines on their way to the output that may wait, items.
 pub(crate) const PENDING_LINES: usize = 256;
@@ -47,15 +48,24 @@ impl Pace {
 pub(crate) enum Request {
     /// Sends texts, in this order.
     Send {
-        /// To whom.
-        to: Alias,
+        /// To whom: an alias, or a room.
+        to: String,
         /// The texts.
         texts: Vec<String>,
     },
     /// Tells what happens, until the asker goes.
     Listen,
     /// Unread messages.
-    Inbox,
+    Inbox {
+        /// Whether they are read once they were shown.
+        #[serde(default)]
+        mark_read: bool,
+    },
+    /// Notes that messages were read.
+    MarkRead {
+        /// Their places in the vault.
+        locals: Vec<u64>,
+    },
     /// The rooms.
     Rooms,
     /// A conversation.
@@ -116,9 +126,14 @@ pub(crate) enum Request {
     /// All messages.
     Export {
         /// The form.
+        #[serde(default)]
         format: Format,
         /// The file into which the asker puts them, to be told at the end.
+        #[serde(default)]
         file: Option<String>,
+        /// Only those behind this place, where they are JSON lines.
+        #[serde(default)]
+        after: u64,
     },
     /// Takes an export back.
     Import {
@@ -142,6 +157,9 @@ pub(crate) enum Request {
         /// The 24 words.
         words: Words,
     },
+    /// Something of a room of many.
+    #[serde(untagged)]
+    Room(RoomRequest),
 }
 
 /// The words of a recovery code.
@@ -183,12 +201,20 @@ impl Lines {
         (Self(sender), receiver)
     }
 
+    /// Hands on a piece of an answer.
+    ///
+    /// # Errors
+    /// Nobody reads any more.
+    pub(crate) async fn item(&self, item: Item) -> Result<(), Failure> {
+        self.0.send(item).await.map_err(|_| Failure::pipe_closed())
+    }
+
     /// Hands on a line.
     ///
     /// # Errors
     /// Nobody reads any more.
     pub(crate) async fn line(&self, line: Line) -> Result<(), Failure> {
-        self.0.send(Item::Line(line)).await.map_err(|_| Failure::pipe_closed())
+        self.item(Item::Line(line)).await
     }
 
     /// Waits until everything that was handed on has been shown.
@@ -197,7 +223,7 @@ impl Lines {
     /// Nobody reads any more.
     pub(crate) async fn shown(&self) -> Result<(), Failure> {
         let (shown, seen) = oneshot::channel();
-        self.0.send(Item::Confirm(shown)).await.map_err(|_| Failure::pipe_closed())?;
+        self.item(Item::Confirm(shown)).await?;
         seen.await.map_err(|_| Failure::pipe_closed())
     }
 

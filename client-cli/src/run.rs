@@ -19,6 +19,8 @@ use crate::line::Line;
 use crate::output::Output;
 use crate::place::Place;
 use crate::request::{Item, Order, Pace, Request};
+use crate::room_request::RoomRequest;
+use crate::rpc;
 
 /// How much of standard input is read ahead, bytes.
 const READ_AHEAD: usize = 64 * 1024;
@@ -31,10 +33,17 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it is not done.
 pub(crate) async fn run(cli: &Cli, output: &mut Output) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Completions(args) => return cmd::completions::run(args, output),
+        Command::Man(args) => return cmd::man::run(args, output),
+        _ => {}
+    }
     let profile = Profile::locate(cli.global.home.as_deref(), &cli.global.profile)?;
     let stop = on_signal()?;
-    if let Command::Listen = cli.command {
-        return listen(&cli.global, &profile, output, stop).await;
+    match cli.command {
+        Command::Listen => return listen(&cli.global, &profile, output, stop).await,
+        Command::Rpc => return rpc::run(&cli.global, &profile, stop).await,
+        _ => {}
     }
     tokio::select! {
         done = dispatch(cli, &profile, output) => done,
@@ -95,10 +104,14 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
         Command::Send(args) => return send(args, global, profile, output).await,
         Command::Export(args) => return export(args, global, profile, output).await,
         Command::Backup(args) => return backups::run(&args.command, global, profile, output).await,
-        Command::Listen => (Request::Listen, false),
-        Command::Inbox(args) => (Request::Inbox, args.offline),
+        // Done already, without waiting for a request to end.
+        Command::Listen | Command::Rpc | Command::Completions(_) | Command::Man(_) => return Ok(()),
+        Command::Inbox(args) => (Request::Inbox { mark_read: true }, args.offline),
         Command::Rooms(args) => (Request::Rooms, args.offline),
         Command::Requests(args) => (Request::Requests, args.offline),
+        Command::Room { command } => {
+            (Request::Room(RoomRequest::typed(command.clone())?), command.is_offline())
+        }
         Command::Whoami => (Request::Whoami, false),
         Command::Verify(args) => (Request::Verify { alias: args.alias.clone() }, false),
         Command::Accept(args) => (Request::Accept { alias: args.alias.clone() }, false),
@@ -178,7 +191,7 @@ async fn export(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let file = args.file.as_ref().map(|path| path.display().to_string());
-    let order = order(Request::Export { format: args.format, file }, global, true);
+    let order = order(Request::Export { format: args.format, file, after: 0 }, global, true);
     let mut place = Place::find(profile, global).await?;
     let done = match &args.file {
         None => place.run(order, output, show).await,

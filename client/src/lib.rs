@@ -39,8 +39,8 @@ pub use history::error::{BadLine, HistoryError};
 pub use history::import::Imported;
 pub use history::search::{Found, Search};
 pub use model::{
-    Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomState, RoomSummary,
-    SafetyNumber, Sent, SentToRoom, Unread, Whoami,
+    Conversation, Direction, Message, MessageState, Page, PeerRef, Request, RoomRules, RoomState,
+    RoomSummary, SafetyNumber, Sent, SentToRoom, Unread, Whoami,
 };
 pub use profile::{Profile, Unlock};
 pub use room_error::RoomFault;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use posthouse_spec::room::{RoomKind, Suite};
+use posthouse_spec::room::{Role, RoomKind, Suite};
 use posthouse_spec::{AccountId, Alias, DeviceId, Domain, Epoch, MessageId, Millis, RoomId};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,8 @@ pub struct Message {
     pub id: Option<MessageId>,
     /// The room; absent while there is none.
     pub room: Option<RoomId>,
+    /// What the room is called now, where it has a name.
+    pub room_name: Option<String>,
     /// With whom the conversation is.
     pub peer: Option<Alias>,
     /// With whom it is, by account.
@@ -219,6 +221,22 @@ pub struct RoomSummary {
     /// After how many days its messages are deleted from this vault, if ever.
     #[serde(default)]
     pub retention_days: Option<u64>,
+}
+
+/// Who may do what in a room, and who may not come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomRules {
+    /// The least role that writes.
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::role")]
+    pub write: Role,
+    /// The least role that adds members.
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::role")]
+    pub add: Role,
+    /// The least role that changes name, picture and settings.
+    #[serde(serialize_with = "words::as_text", deserialize_with = "words::role")]
+    pub change: Role,
+    /// Who is not taken in.
+    pub banned: Vec<PeerRef>,
 }
 
 /// Unread messages of one conversation.

@@ -372,7 +372,7 @@ impl Person {
     }
 
     /// Listens until `done` says that it is so, asking again after each event.
-    async fn live_until(&self, what: &str, done: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    pub(crate) async fn live_until(&self, what: &str, done: impl AsyncFn() -> Result<bool>) -> Result<()> {
         let mut listener = self.listen().await?;
         let wait = async {
             loop {

@@ -14,15 +14,16 @@ const MAX_DAYS: u64 = 36_500;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Words and parts of words are found, in any case; what stands between quotation marks stays together.\n\n\
-Examples:\n  posthouse search cellar\n  posthouse search '\"cellar key\" pot' --with bob@b.example --limit 20\n  \
-posthouse --json search key --since 2026-01-01 --until 2026-02-01\n  posthouse search key --before 120"
+    after_help = "Examples:\n  posthouse search cellar\n  posthouse search '\"cellar key\" pot' --with bob@b.example --limit 20\n  \
+posthouse search roses --with Garden\n  posthouse --json search key --since 2026-01-01 --until 2026-02-01\n  \
+posthouse search key --before 120\n\n\
+Words and parts of words are found, in any case; what stands between quotation marks stays together."
 )]
 pub(crate) struct SearchArgs {
     /// What to look for.
     #[arg(allow_hyphen_values = true)]
     pub(crate) text: String,
-    /// Only in this conversation: with whom, or the id of a room.
+    /// Only in this conversation: with whom, or a room: its name, its id, or the beginning of that.
     #[arg(long, value_name = "ALIAS|ROOM")]
     pub(crate) with: Option<String>,
     /// Only messages before this one: its `local` number.
@@ -43,10 +44,12 @@ pub(crate) struct SearchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Only this vault forgets: the others in the conversation keep what they have.\n\n\
-Examples:\n  posthouse retention bob@b.example\n  posthouse retention bob@b.example 30\n  posthouse retention bob@b.example off")]
+#[command(
+    after_help = "Examples:\n  posthouse retention bob@b.example\n  posthouse retention bob@b.example 30\n  posthouse retention Garden off\n\n\
+Only this vault forgets: the others in the conversation keep what they have."
+)]
 pub(crate) struct RetentionArgs {
-    /// With whom, or the id of a room.
+    /// With whom, or a room: its name, its id, or the beginning of that.
     #[arg(value_name = "ALIAS|ROOM")]
     pub(crate) with: String,
     /// After how many days messages are deleted, or `off`; without it the setting is shown.
@@ -54,21 +57,30 @@ pub(crate) struct RetentionArgs {
     pub(crate) keep: Option<Keep>,
 }
 
-/// How long a conversation is kept.
+/// How long a conversation is kept: a number of days, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(untagged)]
 pub(crate) enum Keep {
     /// So many days.
     Days(u64),
     /// For ever.
+    Ever(Ever),
+}
+
+/// What stands for ever in place of a number of days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ever {
+    /// Nothing is deleted.
     Off,
 }
 
 /// In which form an export is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Format {
     /// One JSON object a line, for programs and for `import`.
+    #[default]
     Json,
     /// One page for people.
     Html,
@@ -88,8 +100,8 @@ pub(crate) struct ExportArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What a file says is marked as imported: nothing in it proves who wrote what. The same file twice changes nothing.\n\n\
-Examples:\n  posthouse import letters.jsonl\n  posthouse import letters.jsonl --skip-bad"
+    after_help = "Examples:\n  posthouse import letters.jsonl\n  posthouse import letters.jsonl --skip-bad\n\n\
+What a file says is marked as imported: nothing in it proves who wrote what. The same file twice changes nothing."
 )]
 pub(crate) struct ImportArgs {
     /// A file that `export` has written as JSON lines.
@@ -111,7 +123,7 @@ pub(crate) struct BackupArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
     /// Writes people, messages and settings to one encrypted file, which the 24 words open.
-    #[command(after_help = "Example:\n  posthouse backup create /media/stick/alice.backup")]
+    #[command(after_help = "Examples:\n  posthouse backup create /media/stick/alice.backup")]
     Create {
         /// The file; an older backup of this account is replaced, nothing else is.
         file: PathBuf,
@@ -129,8 +141,8 @@ pub(crate) enum BackupCommand {
     },
     /// Brings a backup back into an empty profile. Asks for the 24 words, at the terminal or on standard input.
     #[command(
-        after_help = "What comes back is the history. Keys are not in a backup: this device can read, and cannot send before it is enrolled.\n\n\
-Examples:\n  posthouse backup restore alice.backup\n  posthouse --profile old backup restore alice.backup < words.txt"
+        after_help = "Examples:\n  posthouse backup restore alice.backup\n  posthouse --profile old backup restore alice.backup < words.txt\n\n\
+What comes back is the history. Keys are not in a backup: this device can read, and cannot send before it is enrolled."
     )]
     Restore {
         /// The file.
@@ -146,7 +158,7 @@ fn moment(text: &str) -> Result<Millis, String> {
 
 fn keep(text: &str) -> Result<Keep, String> {
     match text.parse() {
-        _ if text == "off" => Ok(Keep::Off),
+        _ if text == "off" => Ok(Keep::Ever(Ever::Off)),
         Ok(days) if (1..=MAX_DAYS).contains(&days) => Ok(Keep::Days(days)),
         _ => Err(format!("write a number of days from 1 to {MAX_DAYS}, or off")),
     }
@@ -159,7 +171,7 @@ mod tests {
     #[test]
     fn days_are_numbers_or_off() {
         assert_eq!(keep("30"), Ok(Keep::Days(30)));
-        assert_eq!(keep("off"), Ok(Keep::Off));
+        assert_eq!(keep("off"), Ok(Keep::Ever(Ever::Off)));
         for bad in ["0", "-1", "soon", "36501", ""] {
             assert!(keep(bad).is_err(), "{bad}");
         }

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use serde::Deserialize;
+
 use crate::args::history::Format;
 use crate::desk::Desk;
 use crate::failure::{Exit, Failure};
@@ -18,11 +20,16 @@ pub(crate) async fn execute(
     desk: &Desk,
     format: Format,
     file: Option<String>,
+    after: u64,
     lines: &Lines,
 ) -> Result<(), Failure> {
-    let mut cutter = Cutter { lines: lines.clone(), begun: Vec::new() };
+    let mut cutter = Cutter { lines: lines.clone(), begun: Vec::new(), after: 0 };
     let messages = match format {
-        Format::Json => desk.client().export(&mut cutter).await?,
+        Format::Json => {
+            cutter.after = after;
+            desk.client().export(&mut cutter).await?
+        }
+        // A page is for people, who want all of it.
         Format::Html => desk.client().export_html(&mut cutter).await?,
     };
     match file {
@@ -50,10 +57,23 @@ pub(crate) fn create(path: &Path) -> Result<impl Write + use<>, Failure> {
     Ok(io::BufWriter::new(file))
 }
 
-/// Cuts what is written into lines and hands them on.
+/// Cuts what is written into lines and hands them on, but for messages before a place.
 struct Cutter {
     lines: Lines,
     begun: Vec<u8>,
+    after: u64,
+}
+
+/// Where a message stands in the vault.
+#[derive(Deserialize)]
+struct Place {
+    local: u64,
+}
+
+impl Cutter {
+    fn passes_over(&self, line: &str) -> io::Result<bool> {
+        Ok(self.after > 0 && serde_json::from_str::<Place>(line)?.local <= self.after)
+    }
 }
 
 impl Write for Cutter {
@@ -66,7 +86,9 @@ impl Write for Cutter {
         if self.begun.last() == Some(&b'\n') {
             self.begun.pop();
             let line = String::from_utf8(std::mem::take(&mut self.begun)).map_err(io::Error::other)?;
-            self.lines.export_blocking(line).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            if !self.passes_over(&line)? {
+                self.lines.export_blocking(line).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            }
         }
         Ok(taken)
     }
@@ -81,12 +103,11 @@ mod tests {
     use super::*;
     use crate::request::Item;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn whatever_the_pieces_whole_lines_come_out() {
+    async fn written(after: u64, pieces: &'static [&'static str]) -> Vec<String> {
         let (lines, mut items) = Lines::channel();
         let write = tokio::spawn(async move {
-            let mut cutter = Cutter { lines, begun: Vec::new() };
-            for piece in ["{\"a\"", ":1}\n{", "}\n", "\n"] {
+            let mut cutter = Cutter { lines, begun: Vec::new(), after };
+            for piece in pieces {
                 cutter.write_all(piece.as_bytes()).unwrap();
             }
         });
@@ -95,6 +116,18 @@ mod tests {
         while let Some(Item::Export(line)) = items.recv().await {
             seen.push(line);
         }
+        seen
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_the_pieces_whole_lines_come_out() {
+        let seen = written(0, &["{\"a\"", ":1}\n{", "}\n", "\n"]).await;
         assert_eq!(seen, ["{\"a\":1}", "{}", ""]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stands_before_a_place_is_passed_over() {
+        let seen = written(7, &["{\"local\":7}\n{\"local\":8}\n"]).await;
+        assert_eq!(seen, ["{\"local\":8}"]);
     }
 }

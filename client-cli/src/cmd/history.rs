@@ -1,11 +1,12 @@
 //! `history`: a conversation, oldest message first.
 
-use posthouse_client::{Conversation, Page};
+use posthouse_client::Page;
 
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::line::Line;
 use crate::request::{Lines, Pace};
+use crate::which;
 
 pub(crate) async fn execute(
     desk: &Desk,
@@ -14,8 +15,10 @@ pub(crate) async fn execute(
     pace: Pace,
     lines: &Lines,
 ) -> Result<(), Failure> {
-    let conversation: Conversation = with.parse()?;
+    which::check(with)?;
     desk.refresh(pace, lines).await?;
+    // What is new is here already.
+    let conversation = which::conversation(desk, with, Pace { offline: true, ..pace }, lines).await?;
     for message in desk.client().history(&conversation, page).await? {
         lines.line(Line::Message(Box::new(message))).await?;
     }

@@ -1,17 +1,21 @@
-//! The commands, one file each. All but `register` and `backup restore` ask something of an open vault, here
+//! The commands, one file each. All but `register`, `backup restore`, `completions` and `man` ask something of an open vault, here
 //! or in a running `listen`.
 
 pub(crate) mod accept;
 pub(crate) mod backup;
 pub(crate) mod block;
+pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod listen;
+pub(crate) mod man;
+pub(crate) mod mark_read;
 pub(crate) mod register;
 pub(crate) mod requests;
 pub(crate) mod retention;
+pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod search;
 pub(crate) mod send;
@@ -38,7 +42,8 @@ pub(crate) async fn execute(desk: &Desk, order: Order, lines: &Lines) -> Result<
     match order.request {
         Request::Send { to, texts } => send::execute(desk, &to, &texts, pace, lines).await,
         Request::Listen => listen::follow(desk, lines).await,
-        Request::Inbox => inbox::execute(desk, pace, lines).await,
+        Request::Inbox { mark_read } => inbox::execute(desk, mark_read, pace, lines).await,
+        Request::MarkRead { locals } => mark_read::execute(desk, &locals).await,
         Request::Rooms => rooms::execute(desk, pace, lines).await,
         Request::History { with, limit, before, after } => {
             let page = posthouse_client::Page { after, before, limit };
@@ -51,14 +56,17 @@ pub(crate) async fn execute(desk: &Desk, order: Order, lines: &Lines) -> Result<
         Request::Block { alias } => block::execute(desk, &alias, pace, lines).await,
         Request::Search { text, with, since, until, before, after, limit } => {
             let search = Search { text, within: None, since, until, before, after, limit: Some(limit) };
-            boxed(search::execute(desk, search, with, lines)).await
+            boxed(search::execute(desk, search, with, pace, lines)).await
         }
-        Request::Retention { with, keep } => boxed(retention::execute(desk, with, keep, lines)).await,
-        Request::Export { format, file } => boxed(export::execute(desk, format, file, lines)).await,
+        Request::Retention { with, keep } => boxed(retention::execute(desk, &with, keep, pace, lines)).await,
+        Request::Export { format, file, after } => {
+            boxed(export::execute(desk, format, file, after, lines)).await
+        }
         Request::Import { file, skip_bad } => boxed(import::execute(desk, file, skip_bad, lines)).await,
         Request::BackupCreate { file } => boxed(backup::create(desk, file, lines)).await,
         Request::BackupVerify { file } => boxed(backup::verify(desk, file, lines)).await,
         Request::LearnWords { words } => boxed(backup::learn(desk, words)).await,
+        Request::Room(request) => room::execute(desk, request, pace, lines).await,
     }
 }
 

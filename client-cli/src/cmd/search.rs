@@ -5,15 +5,19 @@ use posthouse_client::Search;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::line::Line;
-use crate::request::Lines;
+use crate::request::{Lines, Pace};
+use crate::which;
 
 pub(crate) async fn execute(
     desk: &Desk,
     mut search: Search,
     with: Option<String>,
+    pace: Pace,
     lines: &Lines,
 ) -> Result<(), Failure> {
-    search.within = with.map(|with| with.parse()).transpose()?;
+    if let Some(with) = with {
+        search.within = Some(which::conversation(desk, &with, Pace { offline: true, ..pace }, lines).await?);
+    }
     let forwards = search.after.is_some();
     let found = desk.client().search(&search).await?;
     for message in found.messages {

@@ -4,9 +4,11 @@
 //! connects.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 
-use posthouse_client::{Category, Event, Message, Until};
-use posthouse_spec::Alias;
+use posthouse_client::{Category, ClientError, Event, Message, Until};
+use posthouse_spec::room::RoomKind;
+use posthouse_spec::{Alias, RoomId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
@@ -14,17 +16,18 @@ use crate::desk::{Desk, Link, Live, PENDING_EVENTS, at_most};
 use crate::failure::Failure;
 use crate::line::{Line, SentLine, SentState};
 use crate::request::{Lines, Pace};
+use crate::which;
 
 pub(crate) async fn execute(
     desk: &Desk,
-    to: &Alias,
+    to: &str,
     texts: &[String],
     pace: Pace,
     lines: &Lines,
 ) -> Result<(), Failure> {
     let mut post = Post {
         desk,
-        to,
+        to: Addressee::find(desk, to, pace, lines).await?,
         lines,
         waiting: BTreeSet::new(),
         codes: HashMap::new(),
@@ -49,6 +52,34 @@ pub(crate) async fn execute(
     }
 }
 
+/// To whom a message goes.
+enum Addressee {
+    Person(Alias),
+    Room(RoomId),
+}
+
+impl Addressee {
+    async fn find(desk: &Desk, named: &str, pace: Pace, lines: &Lines) -> Result<Self, Failure> {
+        if named.contains('@') {
+            return Ok(Self::Person(named.parse().map_err(ClientError::from)?));
+        }
+        let room = which::room(desk, named, pace, lines).await?;
+        Ok(match room.peer.and_then(|peer| peer.alias) {
+            Some(alias) if room.kind == RoomKind::Direct => Self::Person(alias),
+            _ => Self::Room(room.room),
+        })
+    }
+}
+
+impl fmt::Display for Addressee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(alias) => alias.fmt(f),
+            Self::Room(room) => room.fmt(f),
+        }
+    }
+}
+
 /// Why messages still wait, if something is known.
 struct Obstacle {
     code: String,
@@ -60,7 +91,7 @@ struct Obstacle {
 /// Messages on their way.
 struct Post<'a> {
     desk: &'a Desk,
-    to: &'a Alias,
+    to: Addressee,
     lines: &'a Lines,
     /// Stored, and not told as accepted or failed yet.
     waiting: BTreeSet<u64>,
@@ -75,8 +106,12 @@ struct Post<'a> {
 impl Post<'_> {
     async fn store(&mut self, texts: &[String]) -> Result<(), Failure> {
         for text in texts {
-            let sent = self.desk.client().send(self.to, text).await?;
-            self.waiting.insert(sent.local);
+            let client = self.desk.client();
+            let local = match &self.to {
+                Addressee::Person(alias) => client.send(alias, text).await?.local,
+                Addressee::Room(room) => client.send_to_room(room, text).await?.local,
+            };
+            self.waiting.insert(local);
         }
         Ok(())
     }
@@ -218,8 +253,8 @@ impl Post<'_> {
             let what = format!("could not send to {}: {why}", self.to);
             self.lost = Some(Failure::undelivered(code.as_deref().unwrap_or("refused"), what));
         }
-        let to = self.to.clone();
-        self.lines.line(Line::Sent(SentLine { local, to, state, id: message.id, code, reason })).await
+        let (to, room, id) = (self.to.to_string(), message.room, message.id);
+        self.lines.line(Line::Sent(SentLine { local, to, room, state, id, code, reason })).await
     }
 
     fn waits(&self, reason: &str) -> String {

@@ -11,10 +11,11 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 const HOUR: u64 = 60 * 60 * 1000;
 
 pub(super) fn retention(with: &str, days: Option<u64>, deleted: Option<u64>) -> String {
+    let place = if with.contains('@') { "with" } else { "in" };
     let kept = match days {
-        Some(1) => format!("messages with {with} are deleted here after 1 day"),
-        Some(days) => format!("messages with {with} are deleted here after {days} days"),
-        None => format!("messages with {with} are kept"),
+        Some(1) => format!("messages {place} {with} are deleted here after 1 day"),
+        Some(days) => format!("messages {place} {with} are deleted here after {days} days"),
+        None => format!("messages {place} {with} are kept"),
     };
     match deleted {
         Some(deleted) if deleted > 0 => format!("{kept}; {deleted} deleted now"),

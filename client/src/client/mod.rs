@@ -4,6 +4,7 @@ mod backup;
 mod groups;
 mod history;
 mod people;
+mod rules;
 
 use std::sync::Arc;
 

@@ -20,9 +20,9 @@ macro_rules! select {
             "SELECT m.local, m.id, m.room, coalesce(p.alias, m.to_alias) AS peer_alias, m.peer, m.account, m.outgoing,
                  CASE WHEN m.outgoing = 1 THEN (SELECT alias FROM owner)
                      ELSE coalesce(s.alias, m.by_alias) END AS sender_alias,
-                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.rank, m.kind,
-                 m.news
-             FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account ",
+                 m.sent, m.received, m.text, m.state, m.reason, m.unread, m.rank, m.kind, m.news, i.name AS room_name
+             FROM messages m LEFT JOIN contacts p ON p.account = m.peer LEFT JOIN contacts s ON s.account = m.account
+                 LEFT JOIN room_infos i ON i.room = m.room ",
             $rest
         )
     };
@@ -38,6 +38,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Message, VaultError> {
         local: number(row, "local")?,
         id: optional_id(row, "id", MessageId::from_slice)?,
         room: optional_id(row, "room", RoomId::from_slice)?,
+        room_name: row.try_get("room_name")?,
         peer: optional_name(row, "peer_alias")?,
         peer_account: optional_id(row, "peer", AccountId::from_slice)?,
         sender: optional_name(row, "sender_alias")?,

@@ -1,9 +1,10 @@
-//! `cargo demo`: the story of the first letter, played by two real relays and the real client on this machine.
+//! `cargo demo`: the story of the first letter and of a group, played by three real relays and the real client on this machine.
 //!
 //! It starts the relays as processes in a temporary folder, lets Alice and Bob meet, write, lose their relays and find
-//! them again, and at the end reads every file of both relays to show that nothing of what they wrote is there. It ends
+//! them again, gathers them and Carol in a group, and at the end reads every file of all relays to show that nothing of what they wrote is there. It ends
 //! with exit code 0 only if everything came out as told.
 
+mod group;
 mod story;
 mod teller;
 
@@ -67,7 +68,7 @@ async fn play(cli: &Cli, teller: &mut Teller) -> Result<()> {
     let folder = network.folder().to_owned();
     drop(network);
     anyhow::ensure!(!folder.exists(), "{} is still there", folder.display());
-    teller.say("Both relays have stopped, and the temporary folder is gone.");
+    teller.say("All relays have stopped, and the temporary folder is gone.");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use posthouse_tests::{Network, Person, Search};
 
+use crate::group;
 use crate::teller::Teller;
 
 /// What Alice and Bob write: nothing of it may be found at a relay.
@@ -31,13 +32,15 @@ impl Story {
         story.relay_down(network, teller).await?;
         story.own_relay_down(network, teller).await?;
         story.kills(network, teller).await?;
+        group::play(network, &story.alice, &story.bob, teller).await?;
         story.search(network, teller).await?;
         teller.title("Summary");
-        teller.checked("two relays of different domains, two people, messages both ways");
+        teller.checked("three relays of different domains, three people, messages all ways");
         teller.checked("first contact waited for consent");
         teller.checked(
             "a relay down, a client offline, two relays killed: nothing lost, nothing twice, all in order",
         );
+        teller.checked("a group of all three: written, read, and left in the dark once removed");
         teller.checked("the relays hold no word of it");
         teller.say(&format!("The story took {} s.", teller.seconds()));
         Ok(story)
@@ -180,8 +183,9 @@ impl Story {
     }
 
     async fn search(&self, network: &Network, teller: &mut Teller) -> Result<()> {
-        teller.title("7. What the relays know");
-        let secrets = [FIRST, ANSWER, LIVE, RELAY_DOWN, OWN_RELAY_DOWN, "stormy night"];
+        teller.title("8. What the relays know");
+        let letters = [FIRST, ANSWER, LIVE, RELAY_DOWN, OWN_RELAY_DOWN, "stormy night"];
+        let secrets = [&letters[..], &group::SECRETS].concat();
         for relay in network.relays() {
             let search = Search::folder(&relay.data(), &secrets)?;
             ensure!(search.files > 0, "{} has no files", relay.domain());
@@ -196,7 +200,7 @@ impl Story {
                 search.bytes / 1024
             ));
         }
-        teller.checked("none of the letters is in them");
+        teller.checked("none of the letters is in them, nor what the group is called");
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ async fn messages_cross_between_relays_once_and_in_order() -> Result<()> {
         last = seq;
         ensure!(text(&mut pair.bob.keys, &mut pair.at_bob, &delivery)? == *letter, "expected {letter}");
     }
-    pair.close(network).await
+    Box::pin(pair.close(network)).await
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() -> Result
     ensure!(gap == (Number(9), Refusal::NumberGap), "{gap:?}");
     let (seq, _) = pair.bob.delivery().await?;
     ensure!(seq == places[3], "position {seq} is not the last");
-    pair.close(network).await
+    Box::pin(pair.close(network)).await
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_room_is_founded_once_and_one_commit_ends_an_epoch() -> Result<()> {
         pair.alice.submit(&pair.at_alice, 1, body).await?;
         ensure!(pair.alice.refusal().await?.1 == Refusal::StaleEpoch, "an old epoch is taken");
     }
-    pair.close(network).await
+    Box::pin(pair.close(network)).await
 }
 
 #[tokio::test]
