@@ -1,4 +1,5 @@
 //! Changes of a room: what it agrees on, who is banned, and how somebody leaves.
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 
 use posthouse_crypto::room::member::{Proposed, Room, Wish};
 use posthouse_crypto::room::{LeaveFault, RoomError};

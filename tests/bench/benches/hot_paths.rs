@@ -199,6 +199,7 @@ fn pair(suite: Suite) -> Pair {
         admins: List::default(),
         policy: RoomPolicy { write: Role::Member, add: Role::Admin, change: Role::Admin },
         ordering: Ordering::single(hub),
+        banned: None,
     };
     let leaf = leaf(&alice.key, alice.account);
     let id = RoomId::new([5; 32]);
