@@ -1,10 +1,10 @@
 //! What a person does with rooms of many: making, changing and leaving them, and writing to them. All of it is noted first
 //! and needs no network; a sync does it.
 
-use posthouse_spec::RoomId;
 use posthouse_spec::client::http::Base64;
 use posthouse_spec::limits::MAX_TEXT;
 use posthouse_spec::room::{Role, RoomContext, RoomKind};
+use posthouse_spec::{AccountId, RoomId};
 
 use super::Client;
 use crate::change::{ChangeState, ChangeStatus, RoomChange, Who};
@@ -89,7 +89,7 @@ impl Client {
         let row = rooms::by_id(reader.db()?, room).await?.ok_or(RoomFault::Unknown(*room))?;
         let mut listed = members::list(reader.db()?, room).await?;
         drop(reader);
-        if listed.is_empty() && row.state != RoomState::Broken {
+        if listed.is_empty() && matches!(row.state, RoomState::Founding | RoomState::Active) {
             // A room that was joined before members were noted.
             let mut intake = Intake::begin(&self.0).await?;
             aftermath::record(&mut intake, room).await?;
@@ -110,7 +110,9 @@ impl Client {
                 reason: listed.reason,
             }
         });
-        Ok(shown.collect())
+        let mut shown: Vec<RoomMember> = shown.collect();
+        shown.sort_by(|a, b| b.role.cmp(&a.role).then_with(|| by_name(a).cmp(&by_name(b))));
+        Ok(shown)
     }
 
     /// What a room says of itself; nothing where it is not known yet.
@@ -213,6 +215,11 @@ impl Client {
         self.0.signals.want_work();
         Ok(())
     }
+}
+
+/// Those with an alias first.
+fn by_name(member: &RoomMember) -> (bool, Option<String>, AccountId) {
+    (member.alias.is_none(), member.alias.as_ref().map(ToString::to_string), member.account)
 }
 
 /// A room of many in which something can be done.

@@ -89,7 +89,12 @@ pub(crate) async fn settle(
     record(intake, &room.room).await?;
     if matches!(room.kind, RoomKind::Group | RoomKind::Announcement) {
         for told in happened(by, &before, &after, change) {
-            news::put(intake, &room.room, Some(by), &told).await?;
+            let by = match &told {
+                // Who leaves does it; whoever commits it only lets them go.
+                RoomNews::Left { accounts } => accounts.first().copied(),
+                _ => Some(by),
+            };
+            news::put(intake, &room.room, by, &told).await?;
         }
     }
     for gone in before.accounts.difference(&after.accounts) {

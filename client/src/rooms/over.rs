@@ -6,7 +6,7 @@ use crate::error::ClientError;
 use crate::event::Event;
 use crate::model::{MessageState, RoomState};
 use crate::vault::rooms::{self, RoomRow};
-use crate::vault::{changes, commits, leavings, messages, outbox, publications};
+use crate::vault::{changes, commits, leavings, members, messages, outbox, publications};
 
 /// Ends a room here. Its history stays.
 pub(crate) async fn close(
@@ -21,6 +21,10 @@ pub(crate) async fn close(
     commits::remove(intake.tx.db()?, &id).await?;
     leavings::clear(intake.tx.db()?, &id).await?;
     publications::remove(intake.tx.db()?, &id).await?;
+    if room.is_over() {
+        let own = intake.owner.account.id();
+        members::remove(intake.tx.db()?, &id, &own).await?;
+    }
     for wanted in [ChangeState::Waiting, ChangeState::Deciding] {
         for mut change in changes::in_state(intake.tx.db()?, &id, wanted).await? {
             changes::set_state(intake.tx.db()?, change.id, ChangeState::Refused, Some(reason)).await?;

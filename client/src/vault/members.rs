@@ -89,6 +89,20 @@ pub(crate) async fn list(db: &mut SqliteConnection, room: &RoomId) -> Result<Vec
         .collect()
 }
 
+/// Somebody is not in a room any more.
+pub(crate) async fn remove(
+    db: &mut SqliteConnection,
+    room: &RoomId,
+    account: &AccountId,
+) -> Result<(), VaultError> {
+    sqlx::query("DELETE FROM members WHERE room = ? AND account = ?")
+        .bind(room.as_bytes().as_slice())
+        .bind(account.as_bytes().as_slice())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Somebody in a room.
 pub(crate) async fn find(
     db: &mut SqliteConnection,
