@@ -140,7 +140,9 @@ fn alias_of(record: &AccountRecord) -> Result<Alias, Malformed> {
 
 /// Another relay said something of somebody that does not hold.
 fn untrue(domain: &Domain, whom: &dyn std::fmt::Display, fault: &dyn std::fmt::Display) -> ApiError {
-    let why = format!("what {domain} says of {whom} does not hold ({fault}); do not trust it, and tell its operator");
+    let why = format!(
+        "what {domain} says of {whom} does not hold ({fault}); do not trust it, and tell its operator"
+    );
     ApiError::new(Refusal::InvalidSignature, why)
 }
 
