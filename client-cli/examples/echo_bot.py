@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Accepts whoever asks to talk, and echoes what they write.
+"""Accepts whoever asks to talk, and echoes what they write, in groups too.
 
     posthouse --profile bot register bot@a.example
     ./echo_bot.py posthouse --profile bot
@@ -39,5 +39,5 @@ while True:
         call("accept", alias=request["alias"])
     for message in call("inbox", offline=True).get("messages", []):
         if message["text"] and message["sender"]:
-            call("send", to=message["sender"], texts=[message["text"]])
+            call("send", to=message["peer"] or message["room"], texts=[message["text"]])
         call("mark_read", locals=[message["local"]])

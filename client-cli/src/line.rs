@@ -103,6 +103,8 @@ pub(crate) enum Line {
         room: RoomId,
         /// The other one of a direct room.
         peer: Option<Alias>,
+        /// What the room is called, where it has a name.
+        name: Option<String>,
     },
     /// `room add` and the like, `listen`: a wanted change of a room was done or refused, or waits.
     Change(ChangeStatus),

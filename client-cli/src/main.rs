@@ -4,6 +4,7 @@
 //! code does the work ([`cmd`]) and says the same lines ([`mod@line`]), which are shown as text or JSON ([`output`]), or
 //! answered to another program ([`rpc`]).
 
+mod anew;
 mod args;
 mod backups;
 mod cmd;

@@ -33,6 +33,11 @@ impl Output {
         Self { json, out, err, style, error_style }
     }
 
+    /// Whether lines are shown as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Shows one line.
     ///
     /// # Errors

@@ -82,9 +82,11 @@ pub(crate) fn line(line: &Line, style: Style) -> String {
         }
         Line::CaughtUp => style.dim("up to date"),
         Line::Delivery(delivery) => self::delivery(delivery, style),
-        Line::RoomChanged { room, peer } => {
-            let with = peer.as_ref().map_or_else(|| room.to_string(), ToString::to_string);
-            style.dim(&format!("the room {with} has changed"))
+        Line::RoomChanged { room, peer, name } => {
+            let named = name.as_ref().filter(|name| !name.is_empty()).map(|name| clean(name));
+            let with = peer.as_ref().map(|peer| format!("with {peer}"));
+            let which = named.or(with).unwrap_or_else(|| room.to_string());
+            style.dim(&format!("the room {which} has changed"))
         }
         Line::Change(change) => render_room::change(change, style),
         Line::Notice(notice) => self::notice(notice, style),

@@ -127,6 +127,7 @@ async fn dispatch(cli: &Cli, profile: &Profile, output: &mut Output) -> Result<(
             (Request::Import { file, skip_bad: args.skip_bad }, true)
         }
     };
+    let show = if matches!(request, Request::History { .. }) { show_of_one } else { show };
     let mut place = Place::find(profile, global).await?;
     let done = place.run(order(request, global, offline), output, show).await;
     done.and(place.leave().await)
@@ -221,5 +222,15 @@ fn order(request: Request, global: &Global, offline: bool) -> Order {
 }
 
 fn show(item: Item, output: &mut Output) -> Result<(), Failure> {
+    output.item(item)
+}
+
+/// Shows a line of one conversation: people need not be told with each in which it stands.
+fn show_of_one(mut item: Item, output: &mut Output) -> Result<(), Failure> {
+    if let Item::Line(Line::Message(message)) = &mut item
+        && !output.is_json()
+    {
+        message.room_name = None;
+    }
     output.item(item)
 }

@@ -73,6 +73,8 @@ pub enum Event {
         room: RoomId,
         /// The other one of a direct room.
         peer: Option<Alias>,
+        /// What the room is called, where it has a name.
+        name: Option<String>,
     },
     /// A wanted change of a room was done or refused, or waits for another reason than before.
     Change(ChangeStatus),

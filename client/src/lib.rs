@@ -26,6 +26,7 @@ mod sync;
 mod tests;
 mod trust;
 mod vault;
+mod vault_error;
 mod words;
 
 pub use backup::{Contents, Report};

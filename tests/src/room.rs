@@ -164,6 +164,20 @@ impl Room {
         self.until(person, &what, |shown| member(shown, alias).is_some() && shown["state"] == "active").await
     }
 
+    /// Waits until a room has a member, whatever they are called in somebody's vault.
+    ///
+    /// # Errors
+    /// They do not come into it.
+    pub async fn await_account(&self, person: &Person, member: &Person) -> Result<()> {
+        let who = member.ok(&["whoami"]).await?;
+        let account = who.first().context("nobody owns the vault")?["account"].clone();
+        let there = |shown: &Value| {
+            let people = shown["people"].as_array();
+            people.is_some_and(|people| people.iter().any(|listed| listed["account"] == account))
+        };
+        self.until(person, &format!("{} to be in it", member.alias()), there).await
+    }
+
     /// Waits until a room has lost a member, in somebody's vault.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use posthouse_tests::{Network, Person, Ship, tools};
+use posthouse_tests::{Network, Person, Room, Ship, tools};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -37,6 +37,9 @@ async fn a_bot_in_python_accepts_who_asks_and_echoes() -> Result<()> {
     alice.expect_from(&bot, &["is anybody there?"]).await?;
     alice.send(&bot, "and again: ¡hola!\nin two lines").await?;
     alice.expect_from(&bot, &["is anybody there?", "and again: ¡hola!\nin two lines"]).await?;
+    let garden = Room::create(&alice, "Garden", &[], &[&bot]).await?;
+    garden.say(&alice, "hello, all of you").await?;
+    garden.expect_all(&alice, &["hello, all of you", "hello, all of you"]).await?;
     ensure!(running.try_wait()?.is_none(), "the bot has ended");
     running.kill().await.context("stopping the bot")
 }

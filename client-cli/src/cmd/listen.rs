@@ -68,7 +68,7 @@ fn line_of(event: Event) -> Line {
         Event::Failed { local, code, reason } => {
             delivery(local, MessageState::Failed, None, Some(code), Some(reason))
         }
-        Event::RoomChanged { room, peer } => Line::RoomChanged { room, peer },
+        Event::RoomChanged { room, peer, name } => Line::RoomChanged { room, peer, name },
         Event::Change(change) => Line::Change(change),
         Event::Notice(notice) => Line::Notice(notice),
     }

@@ -12,6 +12,7 @@ use posthouse_spec::{Alias, RoomId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 
+use crate::anew::look_again;
 use crate::desk::{Desk, Link, Live, PENDING_EVENTS, at_most};
 use crate::failure::Failure;
 use crate::line::{Line, SentLine, SentState};
@@ -36,7 +37,7 @@ pub(crate) async fn execute(
     };
     // Before anything is stored, so that no event about it is missed.
     let live = desk.is_live().map(|live| (live, live.events()));
-    let stored = post.store(texts).await;
+    let stored = post.store(texts, pace).await;
     if post.waiting.is_empty() {
         return stored;
     }
@@ -104,16 +105,26 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
-    async fn store(&mut self, texts: &[String]) -> Result<(), Failure> {
+    async fn store(&mut self, texts: &[String], pace: Pace) -> Result<(), Failure> {
         for text in texts {
-            let client = self.desk.client();
-            let local = match &self.to {
-                Addressee::Person(alias) => client.send(alias, text).await?.local,
-                Addressee::Room(room) => client.send_to_room(room, text).await?.local,
+            let local = match self.store_one(text).await {
+                Err(error) => {
+                    look_again(self.desk, error, pace, self.lines).await?;
+                    self.store_one(text).await?
+                }
+                Ok(local) => local,
             };
             self.waiting.insert(local);
         }
         Ok(())
+    }
+
+    async fn store_one(&self, text: &str) -> Result<u64, ClientError> {
+        let client = self.desk.client();
+        Ok(match &self.to {
+            Addressee::Person(alias) => client.send(alias, text).await?.local,
+            Addressee::Room(room) => client.send_to_room(room, text).await?.local,
+        })
     }
 
     /// Syncs as long as it gets on.

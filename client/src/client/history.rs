@@ -17,7 +17,7 @@ use crate::history::{html, retention as keeping};
 use crate::model::{Conversation, Message, Page};
 use crate::vault::pages::{Filter, Order, Scope};
 use crate::vault::retention::Kept;
-use crate::vault::{contacts, imports, messages, pages, retention, rooms};
+use crate::vault::{contacts, imports, messages, pages, retention, room_infos, rooms};
 
 /// Messages that are read at a time.
 const PAGE: u32 = 256;
@@ -185,7 +185,11 @@ impl Client {
                 alias.map_or_else(|| account.to_string(), |alias| alias.to_string())
             }
             Scope::Alias(alias) | Scope::With { alias, .. } => alias.to_string(),
-            Scope::Room(room) | Scope::Nobody(Some(room)) => format!("Room {room}"),
+            Scope::Room(room) | Scope::Nobody(Some(room)) => {
+                let info = room_infos::find(self.0.vault.read().await?.db()?, room).await?;
+                let name = info.map(|info| info.name).filter(|name| !name.is_empty());
+                name.unwrap_or_else(|| format!("Room {room}"))
+            }
             Scope::Nobody(None) | Scope::All => "Without a room".to_owned(),
         })
     }

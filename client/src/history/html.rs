@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use posthouse_spec::{Alias, Millis};
 
 use super::calendar::Moment;
+use crate::group::MessageKind;
 use crate::model::{Direction, Message, MessageState};
 
 const STYLE: &str = "\
@@ -64,13 +65,17 @@ impl<'a> Page<'a> {
             writeln!(self.out, "<h3>{date}</h3>")?;
             self.day = Some(date);
         }
+        let news = message.kind == MessageKind::Room;
         let class = match (message.direction, &message.text) {
             (_, None) => "m sys",
+            _ if news => "m sys",
             (Direction::Out, _) => "m own",
             (Direction::In, _) => "m",
         };
         writeln!(self.out, "<div class=\"{class}\">")?;
-        writeln!(self.out, "<p class=\"who\"><bdi>{}</bdi> · {}</p>", escape(&who(message)), moment.time())?;
+        // What happened in a room says itself who did it.
+        let who = if news { String::new() } else { format!("<bdi>{}</bdi> · ", escape(&who(message))) };
+        writeln!(self.out, "<p class=\"who\">{who}{}</p>", moment.time())?;
         match (&message.text, &message.reason) {
             (Some(text), _) => writeln!(self.out, "<p class=\"text\" dir=\"auto\">{}</p>", escape(text))?,
             (None, Some(reason)) => writeln!(self.out, "<p class=\"text\">{}</p>", escape(reason))?,

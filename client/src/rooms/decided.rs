@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::model::RoomState;
 use crate::trust;
 use crate::vault::rooms::RoomRow;
-use crate::vault::{claims, commits, contacts, epochs, foundings, rooms};
+use crate::vault::{claims, commits, contacts, epochs, foundings, room_infos, rooms};
 
 /// What a decision looks like before anything is done with it.
 enum Checked {
@@ -152,7 +152,8 @@ pub(crate) async fn tell_changed(intake: &mut Intake<'_>, room: &RoomRow) -> Res
         Some(peer) => contacts::glance(intake.tx.db()?, peer).await?.0,
         None => None,
     };
-    intake.tell(Event::RoomChanged { room: room.room, peer });
+    let name = room_infos::find(intake.tx.db()?, &room.room).await?.map(|info| info.name);
+    intake.tell(Event::RoomChanged { room: room.room, peer, name });
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod asking;
 mod backup;
 mod consent;
 mod group;
+mod group_history;
 mod groups;
 mod history;
 mod hub;

@@ -8,8 +8,8 @@ use super::world::Person;
 use crate::rooms::content;
 use crate::rooms::intake::Intake;
 use crate::sync::testing;
-use crate::vault::contacts;
-use crate::vault::outbox::Outgoing;
+use crate::vault::outbox::{self, Outgoing};
+use crate::vault::{contacts, rooms};
 
 impl Person {
     /// Knows somebody, and has nothing against being written to by them.
@@ -57,5 +57,14 @@ impl Person {
         }
         tx.commit().await.expect("durable");
         passed > 0
+    }
+
+    /// Puts a sealed message back, as if the relay had refused its epoch.
+    pub(crate) async fn takes_back(&self, item: &Outgoing) {
+        let mut tx = self.context().vault.begin().await.expect("a transaction");
+        let db = tx.db().expect("db");
+        outbox::back_to_intent(db, item).await.expect("taken back");
+        rooms::set_stale(db, &item.room, item.epoch).await.expect("noted");
+        tx.commit().await.expect("durable");
     }
 }

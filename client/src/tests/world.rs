@@ -32,7 +32,7 @@ use crate::rooms::identity::leaf_identity;
 use crate::rooms::{commit, fit, founding};
 use crate::sync::testing;
 use crate::vault::commits::{self, PendingCommit};
-use crate::vault::outbox::{self, Outgoing};
+use crate::vault::outbox::Outgoing;
 use crate::vault::owner::Owner;
 use crate::vault::{Vault, contacts, foundings, held, key_packages, owner, relays, requests, rooms};
 
@@ -378,15 +378,6 @@ impl Person {
         commits::put(tx.db().expect("db"), &commit).await.expect("kept");
         tx.commit().await.expect("durable");
         commit
-    }
-
-    /// Puts a sealed message back, as if the relay had refused its epoch.
-    pub(crate) async fn takes_back(&self, item: &Outgoing) {
-        let mut tx = self.context().vault.begin().await.expect("a transaction");
-        let db = tx.db().expect("db");
-        outbox::back_to_intent(db, item).await.expect("taken back");
-        rooms::set_stale(db, &item.room, item.epoch).await.expect("noted");
-        tx.commit().await.expect("durable");
     }
 }
 

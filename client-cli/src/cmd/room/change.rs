@@ -2,8 +2,10 @@
 
 use posthouse_client::{ChangeState, ChangeStatus, Client, RoomChange, Who};
 use posthouse_spec::RoomId;
+use posthouse_spec::room::Role;
 
 use super::settle::{self, Watch};
+use crate::anew::look_again;
 use crate::desk::Desk;
 use crate::failure::{Exit, Failure};
 use crate::line::Line;
@@ -21,11 +23,7 @@ pub(super) async fn execute(
     let watch = Watch::begin(desk);
     let (mut noted, mut broken) = (Vec::new(), None);
     for change in changes {
-        let wish = async {
-            check(desk.client(), &room, change).await?;
-            Ok::<ChangeStatus, Failure>(desk.client().change_room(&room, change).await?)
-        };
-        match wish.await {
+        match wish(desk, &room, change, pace, lines).await {
             Ok(status) => noted.push(status),
             Err(failure) => {
                 broken = Some(failure);
@@ -40,6 +38,24 @@ pub(super) async fn execute(
     broken.map_or_else(|| judge(&told), Err)
 }
 
+/// Notes one wish.
+async fn wish(
+    desk: &Desk,
+    room: &RoomId,
+    change: &RoomChange,
+    pace: Pace,
+    lines: &Lines,
+) -> Result<ChangeStatus, Failure> {
+    check(desk.client(), room, change).await?;
+    match desk.client().change_room(room, change).await {
+        Err(error) => {
+            look_again(desk, error, pace, lines).await?;
+            Ok(desk.client().change_room(room, change).await?)
+        }
+        Ok(status) => Ok(status),
+    }
+}
+
 /// A promotion takes no role away.
 async fn check(client: &Client, room: &RoomId, change: &RoomChange) -> Result<(), Failure> {
     let RoomChange::Role { member, role } = change else { return Ok(()) };
@@ -49,7 +65,7 @@ async fn check(client: &Client, room: &RoomId, change: &RoomChange) -> Result<()
     };
     let members = client.members(room).await?;
     match members.iter().find(|listed| is(&listed.alias, &listed.account)) {
-        Some(listed) if *role != posthouse_spec::room::Role::Member && listed.role > *role => {
+        Some(listed) if *role != Role::Member && listed.role > *role => {
             let message = format!(
                 "{member} is {} of the room, which is more: `room demote` takes that away",
                 listed.role

@@ -3,6 +3,7 @@
 use posthouse_client::ProfileChange;
 
 use super::settle;
+use crate::anew::look_again;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::line::{Line, ProfileLine};
@@ -20,7 +21,13 @@ pub(super) async fn execute(
         return Err(Failure::usage("empty-name", "a room needs a name by which people find it: write one"));
     }
     let room = which::room(desk, room, pace, lines).await?.room;
-    let profile = desk.client().set_room_profile(&room, &change).await?;
+    let profile = match desk.client().set_room_profile(&room, &change).await {
+        Err(error) => {
+            look_again(desk, error, pace, lines).await?;
+            desk.client().set_room_profile(&room, &change).await?
+        }
+        Ok(profile) => profile,
+    };
     settle::carry(desk, pace, lines).await?;
     lines.line(Line::RoomProfile(ProfileLine { room, profile })).await
 }

@@ -44,8 +44,10 @@ pub(super) async fn settle(
         None => carry_with(client, pace, lines, |status| wishes.note(status)).await?,
     };
     wishes.look_up(client).await?;
-    let late = format!("not decided within {} s", pace.timeout().as_secs());
-    let reason = obstacle.unwrap_or(late);
+    let reason = match &obstacle {
+        Some(_) => format!("waiting for {}", client.whoami().await?.domain),
+        None => format!("not decided within {} s", pace.timeout().as_secs()),
+    };
     let mut kept = false;
     for status in wishes.0.values_mut().filter(|status| is_open(status)) {
         status.reason.get_or_insert_with(|| reason.clone());
