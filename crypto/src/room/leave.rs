@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use posthouse_spec::cbor::{Cbor as _, List};
+use posthouse_spec::cbor::Cbor as _;
 use posthouse_spec::room::{Departures, LeaveClaim};
 use posthouse_spec::{PublicKey, RoomId, Signed};
 
@@ -38,14 +38,6 @@ pub(super) fn leaves_of(
         entry.member.account == claim.account && named.contains(&entry.claim.leaf_key)
     };
     Ok(roster.iter().filter(goes).map(|entry| entry.member.leaf).collect())
-}
-
-/// The authenticated data of a commit that lets others go by their own words.
-pub(super) fn departures(words: Vec<Signed<LeaveClaim>>) -> Result<Vec<u8>, RoomError> {
-    if words.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(Departures { claims: List::new(words).map_err(RoomError::Departures)? }.to_cbor())
 }
 
 /// Those of the removed leaves that go by words in the commit's authenticated data.

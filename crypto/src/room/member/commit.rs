@@ -17,13 +17,14 @@ use posthouse_spec::room::{LeaveClaim, RoomContext};
 use posthouse_spec::{CommitHash, Epoch, Signed};
 
 use super::leaf::to_bytes;
+use super::leaving::departures;
 use super::room::Room;
 use super::{Keys, config};
 use crate::hash::commit_hash;
 use crate::room::change::Before;
 use crate::room::credential::{check_key_package, roster};
 use crate::room::observer::check_place;
-use crate::room::{RoomError, leave, message, suite};
+use crate::room::{RoomError, message, suite};
 
 /// A commit that waits for its decision.
 #[derive(Clone)]
@@ -134,7 +135,7 @@ impl Room {
             adds,
             removes: removes.into_iter().map(LeafNodeIndex::new).collect(),
             context: wish.context.as_ref().map(config::extensions).transpose()?,
-            departures: leave::departures(words)?,
+            departures: departures(words)?,
             renew: wish.renew,
         })
     }

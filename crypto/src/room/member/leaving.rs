@@ -1,8 +1,8 @@
 //! Leaving: the own word for it, and those of others.
 
 use posthouse_spec::Signed;
-use posthouse_spec::cbor::List;
-use posthouse_spec::room::LeaveClaim;
+use posthouse_spec::cbor::{Cbor as _, List};
+use posthouse_spec::room::{Departures, LeaveClaim};
 
 use super::room::Room;
 use crate::room::{RoomError, leave};
@@ -32,4 +32,12 @@ impl Room {
     pub fn check_leave(&self, word: &Signed<LeaveClaim>) -> Result<Vec<u32>, RoomError> {
         leave::leaves_of(self.id, &self.roster, word).map_err(RoomError::Leave)
     }
+}
+
+/// The authenticated data of a commit that lets others go by their own words.
+pub(super) fn departures(words: Vec<Signed<LeaveClaim>>) -> Result<Vec<u8>, RoomError> {
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(Departures { claims: List::new(words).map_err(RoomError::Departures)? }.to_cbor())
 }
