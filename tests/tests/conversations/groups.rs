@@ -263,3 +263,29 @@ async fn a_running_listen_and_other_programs_do_it_too() -> Result<()> {
     ensure!(told["changes"][0]["state"] == "done", "{told}");
     listener.terminate().await
 }
+
+#[tokio::test]
+async fn whoever_blocked_who_invites_hears_nothing_and_is_not_betrayed() -> Result<()> {
+    let network = Network::of_two().await?;
+    let alice = Person::register_with_key_file(&network, "alice@a.localhost").await?;
+    let bob = Person::register_with_key_file(&network, "bob@b.localhost").await?;
+    let carol = Person::register_with_key_file(&network, "carol@b.localhost").await?;
+    alice.befriend(&bob).await?;
+    alice.befriend(&carol).await?;
+    bob.ok(&["inbox"]).await?;
+    bob.ok(&["block", alice.alias()]).await?;
+    // To Alice it looks as it does with somebody who has no device just now.
+    let made = alice.ok(&["room", "create", "Garden", bob.alias(), carol.alias()]).await?;
+    let bobs = &made[0]["changes"][0];
+    ensure!(bobs["state"] == "waiting" && !bobs.to_string().contains("block"), "Bob is betrayed: {made:?}");
+    let garden = Room::of(made[0]["room"].as_str().context("no room")?, "Garden");
+    garden.await_member(&carol, carol.alias()).await?;
+    garden.say(&alice, "buy this").await?;
+    garden.expect_all(&carol, &["buy this"]).await?;
+    for command in [&["requests"][..], &["inbox"]] {
+        ensure!(bob.ok(command).await?.is_empty(), "{command:?} tells of who is blocked");
+    }
+    let rooms = bob.ok(&["rooms"]).await?;
+    ensure!(rooms.iter().all(|room| room["kind"] == "direct"), "Bob was brought into a group: {rooms:?}");
+    Ok(())
+}
