@@ -128,9 +128,8 @@ async fn who_is_removed_while_their_relay_is_down_finds_it_out() -> Result<()> {
 
     network.relay("c.localhost").start().await?;
     garden.await_state(carol, "removed").await?;
-    garden
-        .expect_of_each(anna, &[(alice, &["for all of us"]), (bob, &["for the others"]), (carol, &[])])
-        .await?;
+    // Hers may still come: until her relay hears of it, she is in the room.
+    garden.expect_of_each(anna, &[(alice, &["for all of us"]), (bob, &["for the others"])]).await?;
     let read = garden.texts(carol).await?;
     ensure!(read.contains(&"for all of us".to_owned()), "what came before is lost: {read:?}");
     ensure!(!read.contains(&"for the others".to_owned()), "what came after is read: {read:?}");
