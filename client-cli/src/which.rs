@@ -84,7 +84,9 @@ fn find(rooms: Vec<RoomSummary>, named: &str) -> Result<RoomSummary, Failure> {
             Err(Failure::usage("ambiguous-room", message))
         }
         (None, _) => {
-            let message = format!("there is no room `{named}` in this vault: see `rooms`");
+            let message = format!(
+                "there is no room `{named}` in this vault: see `rooms`; a person is named by an alias, such as bob@b.example"
+            );
             Err(Failure::new(Exit::NotFound, "unknown-room", message))
         }
     }

@@ -56,11 +56,13 @@ async fn without_a_vault_nothing_works_but_register() -> Result<()> {
 async fn what_is_mistyped_is_a_usage_error() -> Result<()> {
     let (_network, alice) = alone().await?;
     for args in
-        [&["send", "not-an-alias", "x"][..], &["frobnicate"], &["send", "x@b.localhost", "x", "--lines"]]
+        [&["send", "not an@alias", "x"][..], &["frobnicate"], &["send", "x@b.localhost", "x", "--lines"]]
     {
         let outcome = alice.run(args).await?;
         ensure!(outcome.code == Some(2) && !outcome.stderr.is_empty(), "{args:?}: {outcome:?}");
     }
+    // What has no @ is the name of a room.
+    fails_with(&alice.run(&["send", "bob", "x"]).await?, 6, "unknown-room", &["bob@b.example"])?;
     fails_with(&alice.run(&["--profile", "../x", "whoami"]).await?, 2, "bad-profile-name", &["profile"])?;
     fails_with(&alice.run(&["send", "alice@a.localhost", "x"]).await?, 2, "own-alias", &["somebody else"])
 }
